@@ -1,0 +1,80 @@
+//! Text forms of bytes: base64 (standard alphabet, padded, strict) and lower-case hexadecimal.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Standard padded base64, RFC 4648 §4.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Reads standard padded base64 strictly: one text for one value, so that no byte of an
+/// evidence file can change without notice. `None` for anything else.
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Reads lower-case hexadecimal; `None` for upper case, odd length or other characters.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect()
+}
+
+/// Serde as standard base64 text, for byte fields of JSON documents.
+pub mod base64_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes bytes as base64.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::base64(bytes))
+    }
+
+    /// Reads base64 into bytes.
+    ///
+    /// # Errors
+    /// When the text is not strict standard base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::from_base64(&text).ok_or_else(|| de::Error::custom("not standard padded base64"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_round_trips_and_refuses_upper_case() {
+        assert_eq!(from_hex(&hex(&[0, 0x7f, 0xff])), Some(vec![0, 0x7f, 0xff]));
+        assert_eq!(from_hex("FF"), None);
+        assert_eq!(from_hex("f"), None);
+    }
+
+    #[test]
+    fn base64_has_one_text_for_one_value() {
+        assert_eq!(from_base64("AA=="), Some(vec![0]));
+        assert_eq!(from_base64("AB=="), None, "non-zero trailing bits");
+        assert_eq!(from_base64("AA"), None, "missing padding");
+    }
+}

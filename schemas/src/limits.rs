@@ -1,0 +1,56 @@
+//! Every limit of the exchange in one place, with its unit and its reason (promise P9).
+
+use std::time::Duration;
+
+/// Bytes in one code of an identifier; X-Road's database columns hold 255.
+pub const CODE_MAX_BYTES: usize = 255;
+/// Bytes in one record (leaf of the message log): an entry bundle's length field has 16 bits (C2SP tlog-tiles).
+pub const RECORD_MAX_BYTES: usize = 65_535;
+/// Bytes of all headers of one message: one page of an identifier-heavy request fits many times.
+pub const HEADERS_MAX_BYTES: usize = 32 * 1024;
+/// Headers in one message: an X-Road request has about fifteen.
+pub const HEADERS_MAX_COUNT: usize = 96;
+/// Bytes of path and query: what servers in front of providers commonly accept.
+pub const TARGET_MAX_BYTES: usize = 8 * 1024;
+/// Bytes of a body with a JSON Schema: it is held and validated in memory.
+pub const JSON_BODY_MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of any body: it is spooled to disk, so the disk is what this protects.
+pub const BODY_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of a body held in memory before it goes to an unlinked file of the spool.
+pub const BODY_IN_MEMORY_BYTES: usize = 256 * 1024;
+/// Bytes of evidence beside one record: two signature bases with their headers, and kept bodies.
+pub const EVIDENCE_MAX_BYTES: usize = 1024 * 1024;
+/// How long a signed message may be under way; also the length of the replay window.
+pub const MESSAGE_LIFETIME: Duration = Duration::from_secs(60);
+/// How far the clocks of two hubs may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// Request ids remembered in the replay window: 60 s at 16 000 requests/s, about 60 MiB when full.
+pub const REPLAY_WINDOW_MAX_COUNT: usize = 1_000_000;
+/// Exchanges that a hub carries at once on each side; GovStack asks a mediator for 1 000.
+pub const EXCHANGES_MAX_COUNT: usize = 2_048;
+/// Connections that a hub accepts on one listener.
+pub const CONNECTIONS_MAX_COUNT: usize = 4_096;
+/// HTTP/2 streams on one connection between hubs.
+pub const PEER_STREAMS_MAX_COUNT: u32 = 1_024;
+/// Time for a TLS handshake; a peer that needs longer holds a place for nothing.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to receive the headers of a request.
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which a body has to make progress.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to connect to another hub or a source.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a source to answer when its service says nothing else.
+pub const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time added to the source's for the way to the provider hub and back.
+pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time that running exchanges get to end when a process is asked to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one signed global configuration: 1 000 members with their certificates stay under 4 MiB.
+pub const CONFIGURATION_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Versions that a hub catches up with in one refresh.
+pub const CONFIGURATION_CATCH_UP_COUNT: u64 = 10_000;
+/// Bytes of an evidence file that the verifier reads.
+pub const EVIDENCE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Subjects in one record; a call about more people than this is a bulk call and is refused.
+pub const SUBJECTS_MAX_COUNT: usize = 100;

@@ -1,0 +1,208 @@
+//! One record of the message log: what the log's tree commits to.
+//!
+//! Canonical JSON (RFC 8785), under 64 KiB, without personal data: people are keyed pseudonyms,
+//! the path is the endpoint's template. The fields are declared in the order of their names and
+//! hold only integers, strings and lists, so that plain serialisation is already canonical; a
+//! test holds that. The evidence beside a record (signature bases, bodies) is sealed and can be
+//! erased; the record stays.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::digest::{Pseudonym, Sha256};
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A request that was signed (consumer) or accepted (provider).
+    Request,
+    /// An answer that was signed (provider) or verified (consumer).
+    Answer,
+    /// A refusal, with its reason in `outcome`.
+    Refusal,
+    /// An act of an officer or administrator, or of the server itself (start, configuration).
+    Act,
+}
+
+/// On which side of an exchange the recording hub stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The caller's hub.
+    Consumer,
+    /// The service's hub.
+    Provider,
+    /// No exchange: an act.
+    Hub,
+}
+
+/// One record. Absent fields are left out of the JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// SHA-256 of the message's signature base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Sha256>,
+    /// SHA-256 of the message's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Sha256>,
+    /// Bytes in the message's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
+    /// The consumer, `INSTANCE/CLASS/MEMBER/SUBSYSTEM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Microseconds from the arrival of the request at this hub to this record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+    /// Method and path template, `GET /persons/{pinfl}/income`; never the path itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// SHA-256 of the sealed evidence beside the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Sha256>,
+    /// The exchange: `X-Road-Request-Id`, a UUID made by the consumer's hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
+    /// The grant that permitted the exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// What the record is about.
+    pub kind: Kind,
+    /// The legal basis that the grant rests on for the purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal_basis: Option<String>,
+    /// Pseudonym of `X-Road-Id`, which the caller chose and which may say anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Pseudonym>,
+    /// `ok`, a problem code, or the name of the act.
+    pub outcome: String,
+    /// The security server on the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The purpose's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The service asked, `INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// On which side this hub stood.
+    pub side: Side,
+    /// SHA-256 of the message's signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Sha256>,
+    /// HTTP status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The people asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<Pseudonym>,
+    /// When the record was made.
+    pub time: UnixMillis,
+    /// Pseudonym of `X-Road-UserId`; the identity itself stands in the sealed evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Pseudonym>,
+    /// Version of the record's form: 1.
+    pub version: u32,
+}
+
+impl Record {
+    /// A record with the fields that every record has.
+    #[must_use]
+    pub fn new(kind: Kind, side: Side, time: UnixMillis, outcome: impl Into<String>) -> Self {
+        Self {
+            base: None,
+            body: None,
+            body_bytes: None,
+            client: None,
+            duration_us: None,
+            endpoint: None,
+            evidence: None,
+            exchange: None,
+            grant: None,
+            kind,
+            legal_basis: None,
+            message: None,
+            outcome: outcome.into(),
+            peer: None,
+            purpose: None,
+            service: None,
+            side,
+            signature: None,
+            status: None,
+            subjects: Vec::new(),
+            time,
+            user: None,
+            version: 1,
+        }
+    }
+
+    /// The canonical JSON that becomes the leaf.
+    #[must_use]
+    pub fn to_leaf(&self) -> Vec<u8> {
+        // Safe because: a struct of integers, strings and lists always serialises.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a leaf; refuses any other spelling of the same record.
+    ///
+    /// # Errors
+    /// When the bytes are not a record of version 1 in canonical form.
+    pub fn from_leaf(leaf: &[u8]) -> Result<Self, NotARecord> {
+        let record: Self = serde_json::from_slice(leaf).map_err(|_| NotARecord)?;
+        if record.version != 1 || record.to_leaf() != leaf {
+            return Err(NotARecord);
+        }
+        Ok(record)
+    }
+}
+
+/// The bytes are not a record of version 1 in canonical JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a record of version 1 in canonical JSON")]
+pub struct NotARecord;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Record {
+        let mut record =
+            Record::new(Kind::Answer, Side::Provider, UnixMillis(1_772_446_500_250), "ok");
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[1; 32]);
+        record.base = Some(Sha256::of(b"base"));
+        record.body = Some(Sha256::of(b"body"));
+        record.body_bytes = Some(4);
+        record.client = Some("UZ/GOV/NASP/register".into());
+        record.duration_us = Some(900);
+        record.endpoint = Some("GET /persons/{pinfl}".into());
+        record.evidence = Some(Sha256::of(b"sealed"));
+        record.exchange = Some("1bd6".into());
+        record.grant = Some("tax-1".into());
+        record.legal_basis = Some("CM res. 35 \u{7f}\u{1}\"quoted\"\\\n§".into());
+        record.message = Some(Pseudonym::of("m", &key));
+        record.peer = Some("UZ/GOV/NASP/hub-1".into());
+        record.purpose = Some("assessment".into());
+        record.service = Some("UZ/GOV/TAX/tax/tax".into());
+        record.signature = Some(Sha256::of(b"signature"));
+        record.status = Some(200);
+        record.subjects = vec![Pseudonym::of("s", &key)];
+        record.user = Some(Pseudonym::of("u", &key));
+        record
+    }
+
+    #[test]
+    fn plain_serialisation_is_already_canonical() {
+        let record = full();
+        assert_eq!(record.to_leaf(), serde_json_canonicalizer::to_vec(&record).unwrap());
+    }
+
+    #[test]
+    fn leaf_round_trips_and_any_other_spelling_is_refused() {
+        let leaf = full().to_leaf();
+        assert_eq!(Record::from_leaf(&leaf), Ok(full()));
+        let spaced = String::from_utf8(leaf).unwrap().replace(",\"kind\"", ", \"kind\"");
+        assert_eq!(Record::from_leaf(spaced.as_bytes()), Err(NotARecord));
+    }
+}

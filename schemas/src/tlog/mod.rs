@@ -1,0 +1,1 @@
+//! Transparency-log structures of the C2SP specifications.
