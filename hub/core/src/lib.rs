@@ -1,0 +1,18 @@
+//! The exchange without its shell: bytes and `now` in, decisions out.
+//!
+//! No sockets, files, clock, randomness or async. The order of an exchange is the order of the modules:
+//! [`target`] reads the request line, [`headers`] says which headers travel, [`signature`] binds
+//! them, [`configuration`] says who may sign, [`replay`] forgets nothing for a minute, [`contract`]
+//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards.
+
+pub mod configuration;
+pub mod contract;
+pub mod evidence;
+pub mod headers;
+pub mod path;
+pub mod policy;
+pub mod replay;
+pub mod signature;
+pub mod strict_json;
+pub mod target;
+pub mod verification;
