@@ -1,0 +1,150 @@
+//! Serves an adapter over HTTP/1.1 on one address until stopped.
+//!
+//! Shutdown order: stop accepting, let running answers end (at most [`DRAIN_TIMEOUT`]), close the
+//! connections to the source.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::adapter::Adapter;
+use crate::definition::Definition;
+use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_TIMEOUT};
+
+/// Why an adapter cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose a free address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The source's address is no URL.
+    #[error(
+        "definition {path}: the address of the source is not a URL; correct [source]",
+        path = .path.display()
+    )]
+    Source {
+        /// The definition.
+        path: PathBuf,
+    },
+}
+
+/// A serving adapter. Dropping it ends it at once; [`stop`](Self::stop) ends it in order.
+pub struct RunningAdapter {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<()>,
+    task: JoinSet<()>,
+}
+
+/// Starts to serve a definition on `listen` (port 0: any free port). The source may be down: until
+/// it is there, `GET /health` and every operation answer 503.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(
+    definition: Definition,
+    listen: SocketAddr,
+) -> Result<RunningAdapter, StartError> {
+    let path = definition.path.clone();
+    let adapter = Adapter::open(definition).ok_or(StartError::Source { path })?;
+    let refused = |source| StartError::Listen { address: listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let (stop, stopped) = watch::channel(());
+    let mut task = JoinSet::new();
+    tracing::info!(service = adapter.service(), %address, "adapter started");
+    task.spawn(serve(Arc::new(adapter), listener, stopped));
+    Ok(RunningAdapter { address, stop, task })
+}
+
+impl RunningAdapter {
+    /// Ends in order and waits for it, a few seconds at most.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(());
+        self.ended().await;
+    }
+
+    /// Waits until the adapter has ended, which without [`stop`](Self::stop) only a fault causes.
+    pub async fn ended(&mut self) {
+        while let Some(ended) = self.task.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "adapter ended by a fault");
+            }
+        }
+    }
+}
+
+async fn serve(adapter: Arc<Adapter>, listener: TcpListener, mut stopped: watch::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX_COUNT => {
+                match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(adapter.clone(), stream, stopped.clone()));
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, usually: wait for a connection to end.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+            Some(ended) = connections.join_next() => report(ended),
+            _ = stopped.changed() => break,
+        }
+    }
+    drop(listener);
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        tracing::warn!(service = adapter.service(), "answers cut off when stopping");
+    }
+    adapter.close().await;
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection ended by a fault");
+    }
+}
+
+async fn converse(adapter: Arc<Adapter>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
+    // Small answers leave at once.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let adapter = Arc::clone(&adapter);
+        async move { Ok::<_, Infallible>(adapter.respond(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
