@@ -53,6 +53,9 @@ pub struct Record {
     /// The consumer, `INSTANCE/CLASS/MEMBER/SUBSYSTEM`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Version of the global configuration in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<u64>,
     /// Microseconds from the arrival of the request at this hub to this record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
@@ -116,6 +119,7 @@ impl Record {
             body: None,
             body_bytes: None,
             client: None,
+            configuration: None,
             duration_us: None,
             endpoint: None,
             evidence: None,
@@ -175,6 +179,7 @@ mod tests {
         record.body = Some(Sha256::of(b"body"));
         record.body_bytes = Some(4);
         record.client = Some("UZ/GOV/NASP/register".into());
+        record.configuration = Some(7);
         record.duration_us = Some(900);
         record.endpoint = Some("GET /persons/{pinfl}".into());
         record.evidence = Some(Sha256::of(b"sealed"));

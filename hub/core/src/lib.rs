@@ -14,5 +14,6 @@ pub mod policy;
 pub mod replay;
 pub mod signature;
 pub mod strict_json;
+pub mod subjects;
 pub mod target;
 pub mod verification;

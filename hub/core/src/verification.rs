@@ -1,0 +1,263 @@
+//! Who speaks: checks of a peer, of a request and of an answer against the configuration in force.
+//!
+//! Each check gives evidence that only this module can make. The order is the order of cost and of blame:
+//! the peer's registration, the client it speaks for, the signing certificate, the times, the signature.
+
+use schemas::clock::UnixMillis;
+use schemas::digest::Sha256;
+use schemas::identifier::{ClientId, MemberId, ServerId, ServiceId, SubsystemId};
+use schemas::limits::{CLOCK_SKEW, MESSAGE_LIFETIME};
+use schemas::problem::{Problem, ProblemCode};
+use uuid::Uuid;
+
+use crate::configuration::ConfigurationInForce;
+use crate::headers;
+use crate::signature::{self, Parameters, ReceivedSignature, RequestParts};
+
+/// A peer that is a registered security server, in force. Only [`identify_peer`] makes it.
+#[derive(Debug)]
+pub struct RegisteredPeer {
+    server: ServerId,
+}
+
+impl RegisteredPeer {
+    /// The security server.
+    #[must_use]
+    pub fn server(&self) -> &ServerId {
+        &self.server
+    }
+}
+
+/// Finds the security server that holds the authentication certificate of a connection.
+///
+/// # Errors
+/// [`ProblemCode::PeerNotAuthorised`] when no server has it, [`ProblemCode::Suspended`] when the server or its
+/// owner is suspended.
+pub fn identify_peer(
+    fingerprint: &Sha256,
+    configuration: &ConfigurationInForce,
+) -> Result<RegisteredPeer, Problem> {
+    let server = configuration.server_by_certificate(fingerprint).ok_or_else(|| {
+        let text = "the authentication certificate is not in the global configuration in force";
+        Problem::new(ProblemCode::PeerNotAuthorised, text)
+    })?;
+    let owner = configuration.member(&server.id.owner());
+    if server.suspended || owner.is_none_or(|member| member.suspended) {
+        return Err(Problem::new(ProblemCode::Suspended, "the security server is suspended"));
+    }
+    Ok(RegisteredPeer { server: server.id.clone() })
+}
+
+/// A request whose head is proven: who asks, what, and that it is fresh. Only [`verify_request`] makes it.
+/// The body is proven when its digest equals [`VerifiedRequest::body_digest_matches`].
+#[derive(Debug)]
+pub struct VerifiedRequest {
+    client: SubsystemId,
+    exchange: Uuid,
+    signature: ReceivedSignature,
+    content_digest: String,
+}
+
+impl VerifiedRequest {
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &SubsystemId {
+        &self.client
+    }
+
+    /// The exchange's id.
+    #[must_use]
+    pub fn exchange(&self) -> Uuid {
+        self.exchange
+    }
+
+    /// The signature with its base.
+    #[must_use]
+    pub fn signature(&self) -> &ReceivedSignature {
+        &self.signature
+    }
+
+    /// Checks the body that was received.
+    ///
+    /// # Errors
+    /// [`ProblemCode::RequestSignature`] when it is not the one that was signed.
+    pub fn body_digest_matches(&self, body: &Sha256) -> Result<(), Problem> {
+        digest_matches(&self.content_digest, body, ProblemCode::RequestSignature)
+    }
+}
+
+fn digest_matches(signed: &str, body: &Sha256, code: ProblemCode) -> Result<(), Problem> {
+    if signed == headers::content_digest(body.as_bytes()) {
+        return Ok(());
+    }
+    Err(Problem::new(code, "the body is not the one that was signed"))
+}
+
+/// Verifies the head of a request that a registered peer sent.
+///
+/// # Errors
+/// A [`Problem`] of the provider's side with the reason.
+pub fn verify_request(
+    parts: &RequestParts<'_>,
+    peer: &RegisteredPeer,
+    configuration: &ConfigurationInForce,
+    now: UnixMillis,
+) -> Result<VerifiedRequest, Problem> {
+    let client = client_of(parts)?;
+    let server = configuration.server(&peer.server);
+    if !server.is_some_and(|server| server.clients.contains(&client)) {
+        let text = "the sending security server is not registered for this client";
+        return Err(Problem::new(ProblemCode::PeerNotAuthorised, text));
+    }
+    let member = client.member();
+    if configuration.member(&member).is_none_or(|member| member.suspended) {
+        return Err(Problem::new(ProblemCode::Suspended, "the client's member is suspended"));
+    }
+    let received = signature::read_request(parts)
+        .map_err(|error| Problem::new(ProblemCode::RequestSignature, error.to_string()))?;
+    let codes = Codes {
+        certificate: ProblemCode::RequestCertificate,
+        revoked: ProblemCode::RequestCertificateRevoked,
+        expired: ProblemCode::RequestExpired,
+        signature: ProblemCode::RequestSignature,
+    };
+    check_signature(&received, &member, configuration, now, &codes)?;
+    let required = |name| headers::single(parts.headers, name).unwrap_or_default();
+    let exchange = Uuid::try_parse(required(headers::REQUEST_ID)).map_err(|_| {
+        Problem::new(ProblemCode::RequestSignature, "x-road-request-id is not a UUID")
+    })?;
+    let content_digest = required(headers::CONTENT_DIGEST).to_owned();
+    Ok(VerifiedRequest { client, exchange, signature: received, content_digest })
+}
+
+fn client_of(parts: &RequestParts<'_>) -> Result<SubsystemId, Problem> {
+    headers::single(parts.headers, headers::CLIENT)
+        .and_then(|text| text.parse::<ClientId>().ok())
+        .and_then(|client| client.subsystem())
+        .ok_or_else(|| {
+            let text = "X-Road-Client is missing, repeated or names no subsystem";
+            Problem::new(ProblemCode::PeerNotAuthorised, text)
+        })
+}
+
+/// An answer that is proven to be the provider's, to this request, and fresh. Only [`verify_answer`]
+/// makes it.
+#[derive(Debug)]
+pub struct VerifiedAnswer {
+    signature: ReceivedSignature,
+}
+
+impl VerifiedAnswer {
+    /// The signature with its base.
+    #[must_use]
+    pub fn signature(&self) -> &ReceivedSignature {
+        &self.signature
+    }
+}
+
+/// An answer as the consumer's hub received it, with the digest of its body.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedAnswer<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: &'a http::HeaderMap,
+    /// SHA-256 of the body.
+    pub body: &'a Sha256,
+}
+
+/// Verifies an answer of `service` to the request that this hub signed.
+///
+/// # Errors
+/// A [`Problem`] of the consumer's side: the answer is not released.
+pub fn verify_answer(
+    answer: &ReceivedAnswer<'_>,
+    request: &RequestParts<'_>,
+    service: &ServiceId,
+    configuration: &ConfigurationInForce,
+    now: UnixMillis,
+) -> Result<VerifiedAnswer, Problem> {
+    let received = signature::read_answer(answer.status, answer.headers, request)
+        .map_err(|error| Problem::new(ProblemCode::AnswerSignature, error.to_string()))?;
+    let codes = Codes {
+        certificate: ProblemCode::AnswerCertificate,
+        revoked: ProblemCode::AnswerCertificate,
+        expired: ProblemCode::AnswerSignature,
+        signature: ProblemCode::AnswerSignature,
+    };
+    let provider = service.subsystem().member();
+    check_signature(&received, &provider, configuration, now, &codes)?;
+    let own = |name| headers::single(answer.headers, name);
+    let same = |name| own(name).is_some() && own(name) == headers::single(request.headers, name);
+    let consistent = same(headers::REQUEST_ID)
+        && same(headers::ID)
+        && same(headers::CLIENT)
+        && own(headers::SERVICE) == Some(service.as_str());
+    if !consistent {
+        let text = "the answer names another request, client or service";
+        return Err(Problem::new(ProblemCode::InconsistentResponse, text));
+    }
+    let digest = own(headers::CONTENT_DIGEST).unwrap_or_default();
+    digest_matches(digest, answer.body, ProblemCode::AnswerSignature)?;
+    Ok(VerifiedAnswer { signature: received })
+}
+
+struct Codes {
+    certificate: ProblemCode,
+    revoked: ProblemCode,
+    expired: ProblemCode,
+    signature: ProblemCode,
+}
+
+fn check_signature(
+    received: &ReceivedSignature,
+    member: &MemberId,
+    configuration: &ConfigurationInForce,
+    now: UnixMillis,
+    codes: &Codes,
+) -> Result<(), Problem> {
+    let key = configuration
+        .signing_key(&received.parameters.key_id)
+        .filter(|key| key.member == *member)
+        .ok_or_else(|| {
+            let text = "the signing certificate is not one of the member's in the global configuration";
+            Problem::new(codes.certificate, text)
+        })?;
+    if key.revoked.is_some() {
+        return Err(Problem::new(codes.revoked, "the signing certificate is revoked"));
+    }
+    if let Err(error) = key.certificate.valid_at(now) {
+        return Err(Problem::new(codes.certificate, error.to_string()));
+    }
+    if received.parameters.algorithm != key.public_key.algorithm().name() {
+        let text = "the signature's algorithm is not that of the certificate's key";
+        return Err(Problem::new(codes.signature, text));
+    }
+    check_times(&received.parameters, now, codes.expired)?;
+    key.public_key.verify(received.base.as_bytes(), &received.signature).map_err(|_| {
+        Problem::new(codes.signature, "the signature does not verify over the message as received")
+    })
+}
+
+fn check_times(parameters: &Parameters, now: UnixMillis, code: ProblemCode) -> Result<(), Problem> {
+    let refuse = |text: &str| Err(Problem::new(code, text));
+    let Parameters { created, expires, .. } = *parameters;
+    let skew = CLOCK_SKEW.as_secs();
+    if created > now.seconds().saturating_add(skew) {
+        return refuse("the signature was made in the future");
+    }
+    if expires.saturating_add(skew) < now.seconds() {
+        return refuse("the signature has expired");
+    }
+    if expires < created || expires - created > MESSAGE_LIFETIME.as_secs() {
+        return refuse("the signature lives longer than the exchange allows");
+    }
+    Ok(())
+}
+
+/// The parameters for a signature that is made at `now` by the certificate with this fingerprint.
+#[must_use]
+pub fn parameters_at(now: UnixMillis, key_id: Sha256, algorithm: &'static str) -> Parameters {
+    let created = now.seconds();
+    Parameters { created, expires: created + MESSAGE_LIFETIME.as_secs(), key_id, algorithm }
+}

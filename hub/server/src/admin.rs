@@ -1,0 +1,354 @@
+//! The door for the operator, on loopback: health, metrics, records, explanations, proofs and evidence files.
+//!
+//! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
+//! directory. Taking evidence out is an act, and acts are records (promise P3).
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::{Path as UrlPath, Query as UrlQuery, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hub_core::evidence;
+use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
+use ring::rand::SecureRandom as _;
+use schemas::clock::UnixMillis;
+use schemas::encoding::hex;
+use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
+use schemas::problem::ProblemCode;
+use schemas::record::{Kind, Record};
+use schemas::tlog::checkpoint::Checkpoint;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::hub::Hub;
+use crate::refresh;
+
+/// Records that one answer holds at most.
+const RECORDS_MAX_COUNT: usize = 1_000;
+
+type AdminResult = Result<Json<Value>, Fault>;
+
+/// An error of the admin API.
+struct Fault(StatusCode, String);
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<LogError> for Fault {
+    fn from(error: LogError) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+fn not_found(text: &str) -> Fault {
+    Fault(StatusCode::NOT_FOUND, text.to_owned())
+}
+
+/// Reads the token, or makes one (0600) at the first start.
+pub(crate) fn token(path: &Path) -> std::io::Result<String> {
+    if let Ok(token) = std::fs::read_to_string(path) {
+        return Ok(token.trim().to_owned());
+    }
+    let mut bytes = [0; 32];
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| std::io::Error::other("the system gives no randomness"))?;
+    let token = hex(&bytes);
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, token.as_bytes())?;
+    file.sync_all()?;
+    Ok(token)
+}
+
+/// Serves until told to stop.
+pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let guarded = Router::new()
+        .route("/v1/records", get(records))
+        .route("/v1/records/{index}", get(record))
+        .route("/v1/explain/{id}", get(explain))
+        .route("/v1/evidence/{exchange}", get(evidence_file))
+        .route("/v1/checkpoint", get(checkpoint))
+        .route("/v1/proof/inclusion", get(inclusion))
+        .route("/v1/proof/consistency", get(consistency))
+        .layer(middleware::from_fn_with_state(hub.clone(), require_token));
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .merge(guarded)
+        .with_state(hub);
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the admin listener failed");
+    }
+}
+
+async fn require_token(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let expected = format!("Bearer {}", hub.admin_token);
+    // Compared as digests, so that the time taken says nothing about the token.
+    let digest = |text: &str| schemas::digest::Sha256::of(text.as_bytes());
+    if given.map(digest) == Some(digest(&expected)) {
+        return next.run(request).await;
+    }
+    let text = "send Authorization: Bearer with the token of admin.token in the data directory";
+    Fault(StatusCode::UNAUTHORIZED, text.to_owned()).into_response()
+}
+
+/// Live when it answers; ready when exchanges can be carried, otherwise with the reasons.
+async fn health(State(hub): State<Arc<Hub>>) -> Response {
+    let mut reasons = Vec::new();
+    let mut expires = None;
+    match hub.in_force.load().as_ref() {
+        None => reasons.push("no global configuration yet: the central server has not been reached"),
+        Some(configuration) => {
+            expires = Some(configuration.document().expires.to_rfc3339());
+            if configuration.expired_at(hub.clock.now()) {
+                reasons.push("the global configuration has expired");
+            }
+            if configuration.server(&hub.server).is_none() {
+                reasons.push("this security server is not registered in the global configuration");
+            }
+        }
+    }
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let version = hub.in_force.load().as_ref().map(|c| c.version());
+    let body = json!({"live": true, "ready": ready, "reasons": reasons,
+        "server": hub.server, "configuration_version": version, "configuration_expires": expires,
+        "log_records": hub.journal.log.size()});
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
+    let configuration = hub.in_force.load();
+    let expires = configuration.as_ref().map_or(0, |c| c.document().expires.seconds());
+    let version = configuration.as_ref().map_or(0, |c| c.version());
+    let text = hub.metrics.render(&[
+        ("koprik_log_records", "records in the message log", hub.journal.log.size()),
+        ("koprik_configuration_version", "global configuration in force", version),
+        ("koprik_configuration_expires_seconds", "end of its validity, Unix seconds", expires),
+    ]);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordsQuery {
+    exchange: Option<String>,
+    message: Option<String>,
+    subject: Option<String>,
+    client: Option<String>,
+    service: Option<String>,
+    purpose: Option<String>,
+    outcome: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn records(
+    State(hub): State<Arc<Hub>>,
+    UrlQuery(asked): UrlQuery<RecordsQuery>,
+) -> AdminResult {
+    let moment = |text: Option<String>, otherwise| match text {
+        None => Ok(otherwise),
+        Some(text) => UnixMillis::from_rfc3339(&text)
+            .ok_or_else(|| Fault(StatusCode::BAD_REQUEST, "from and to are RFC 3339".into())),
+    };
+    let pseudonym = |text: String| {
+        let pseudonym = hub.journal.pseudonym(hub.clock.now(), &text);
+        pseudonym.map(|pseudonym| pseudonym.as_str().to_owned())
+    };
+    let key = [
+        (IndexKind::Exchange, asked.exchange),
+        (IndexKind::Request, asked.message.and_then(pseudonym)),
+        (IndexKind::Subject, asked.subject.and_then(pseudonym)),
+        (IndexKind::Client, asked.client),
+        (IndexKind::Service, asked.service),
+        (IndexKind::Purpose, asked.purpose),
+        (IndexKind::Outcome, asked.outcome),
+    ]
+    .into_iter()
+    .find_map(|(kind, value)| Some(IndexKey::new(kind, value?)));
+    let query = Query {
+        key,
+        from: moment(asked.from, UnixMillis(0))?,
+        to: moment(asked.to, UnixMillis(u64::MAX))?,
+        limit: asked.limit.unwrap_or(100).min(RECORDS_MAX_COUNT),
+        ..Query::all()
+    };
+    let found = find(&hub, query).await?;
+    let list: Vec<Value> = found.iter().map(|found| found.json()).collect();
+    Ok(Json(json!({ "log": hub.journal.log.origin(), "records": list })))
+}
+
+/// A record with its place and its sealed evidence.
+struct Found {
+    index: u64,
+    leaf: String,
+    record: Record,
+    sealed: bytes::Bytes,
+}
+
+impl Found {
+    fn json(&self) -> Value {
+        json!({ "index": self.index, "record": self.record, "at": self.record.time.to_rfc3339() })
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, Fault> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    let joined =
+        joined.map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(joined?)
+}
+
+async fn find(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
+    let log = hub.journal.log.clone();
+    if let Some(last) = log.size().checked_sub(1) {
+        log.wait_indexed(last).await?;
+    }
+    blocking(move || log.find(&query)?.into_iter().map(|index| read(&log, index)).collect()).await
+}
+
+fn read(log: &hub_messagelog::MessageLog, index: u64) -> Result<Found, LogError> {
+    let stored = log.read(index)?;
+    // Safe because: the log holds only leaves that this hub wrote; a foreign one shows as an act.
+    let record = Record::from_leaf(&stored.leaf).unwrap_or_else(|_| {
+        Record::new(Kind::Act, schemas::record::Side::Hub, UnixMillis(0), "unreadable")
+    });
+    let leaf = String::from_utf8_lossy(&stored.leaf).into_owned();
+    Ok(Found { index, leaf, record, sealed: stored.attachment })
+}
+
+async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> AdminResult {
+    let log = hub.journal.log.clone();
+    let found = blocking(move || read(&log, index)).await?;
+    Ok(Json(found.json()))
+}
+
+/// Everything about one id: an exchange (the `detail` of an error), or the caller's own `X-Road-Id`.
+async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> AdminResult {
+    let by = |kind, value: String| Query::by_key(IndexKey::new(kind, value));
+    let mut found = find(&hub, by(IndexKind::Exchange, id.clone())).await?;
+    if found.is_empty()
+        && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
+    {
+        found = find(&hub, by(IndexKind::Request, message.as_str().to_owned())).await?;
+    }
+    if found.is_empty() {
+        return Err(not_found("no exchange of this hub has this id"));
+    }
+    found.sort_by_key(|found| found.index);
+    let steps: Vec<Value> = found
+        .iter()
+        .map(|found| {
+            let code = found.record.outcome.parse::<ProblemCode>().ok();
+            let mut step = found.json();
+            if let (Some(code), Some(step)) = (code, step.as_object_mut()) {
+                step.insert("failed_side".into(), json!(format!("{:?}", code.side())));
+                step.insert("retry".into(), json!(format!("{:?}", code.retry())));
+                step.insert("action".into(), json!(code.action()));
+            }
+            step
+        })
+        .collect();
+    Ok(Json(json!({ "id": id, "server": hub.server, "steps": steps })))
+}
+
+async fn checkpoint(State(hub): State<Arc<Hub>>) -> Result<String, Fault> {
+    let last = hub.journal.log.size().checked_sub(1);
+    let last = last.ok_or_else(|| not_found("the log is empty"))?;
+    Ok(hub.journal.log.checkpoint_covering(last).await?)
+}
+
+#[derive(Deserialize)]
+struct InclusionQuery {
+    index: u64,
+}
+
+async fn inclusion(
+    State(hub): State<Arc<Hub>>,
+    UrlQuery(asked): UrlQuery<InclusionQuery>,
+) -> AdminResult {
+    let note = hub.journal.log.checkpoint_covering(asked.index).await?;
+    let checkpoint = read_checkpoint(&note)?;
+    let log = hub.journal.log.clone();
+    let proof = blocking(move || log.inclusion_proof(asked.index, checkpoint.size)).await?;
+    Ok(Json(json!({ "index": asked.index, "checkpoint": note, "proof": proof })))
+}
+
+#[derive(Deserialize)]
+struct ConsistencyQuery {
+    old: u64,
+    new: u64,
+}
+
+async fn consistency(
+    State(hub): State<Arc<Hub>>,
+    UrlQuery(asked): UrlQuery<ConsistencyQuery>,
+) -> AdminResult {
+    let log = hub.journal.log.clone();
+    let proof = blocking(move || log.consistency_proof(asked.old, asked.new)).await?;
+    Ok(Json(json!({ "old": asked.old, "new": asked.new, "proof": proof })))
+}
+
+fn read_checkpoint(note: &str) -> Result<Checkpoint, Fault> {
+    let fail = |text: String| Fault(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let note = schemas::tlog::note::Note::parse(note).map_err(|error| fail(error.to_string()))?;
+    note.text().parse().map_err(|error: schemas::tlog::checkpoint::CheckpointError| {
+        fail(error.to_string())
+    })
+}
+
+/// The evidence file of an exchange.
+async fn evidence_file(
+    State(hub): State<Arc<Hub>>,
+    UrlPath(exchange): UrlPath<String>,
+) -> Result<Response, Fault> {
+    let query = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
+    let mut found = find(&hub, query).await?;
+    found.sort_by_key(|found| found.index);
+    let last = found.last().ok_or_else(|| not_found("no exchange of this hub has this id"))?;
+    let version = last
+        .record
+        .configuration
+        .ok_or_else(|| not_found("the exchange ended before there was a global configuration"))?;
+    hub.journal.act("evidence-taken").await?;
+    let checkpoint = hub.journal.log.checkpoint_covering(last.index).await?;
+    let size = read_checkpoint(&checkpoint)?.size;
+    let mut messages = Vec::new();
+    let mut records = Vec::new();
+    for found in &found {
+        if !found.sealed.is_empty() && found.record.kind != Kind::Refusal || messages.is_empty() {
+            let message = hub.journal.open_evidence(&found.record, &found.sealed);
+            let erased = "the evidence of this exchange was never kept or has been erased";
+            messages.push(message.ok_or_else(|| not_found(erased))?);
+        }
+        let (log, index) = (hub.journal.log.clone(), found.index);
+        let proof = blocking(move || log.inclusion_proof(index, size)).await?;
+        records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
+    }
+    let configuration = refresh::kept(&hub.data_dir, version)
+        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let format = FORMAT.to_owned();
+    let file = EvidenceFile { checkpoint, configuration, format, messages, records };
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, evidence::to_text(&file)).into_response())
+}

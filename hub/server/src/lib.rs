@@ -1,0 +1,26 @@
+//! The security server: three listeners around the pure core.
+//!
+//! `edge` takes calls of the agency's own systems, `peer` those of other security servers, `admin` those of the
+//! operator. [`consumer`] and [`provider`] are the two halves of an exchange, in the order of the walkthrough in
+//! ARCHITECTURE.md. [`journal`] makes records durable; nothing is released without its receipt.
+
+pub mod config;
+pub mod hub;
+
+mod admin;
+mod clients;
+mod consumer;
+mod edge;
+mod journal;
+mod listener;
+mod local;
+mod metadata;
+mod metrics;
+mod provider;
+mod refresh;
+mod reply;
+mod source;
+mod spool;
+
+pub use config::HubConfig;
+pub use hub::{RunningHub, StartError, start};

@@ -1,0 +1,150 @@
+//! Accept loops: bounded connections, a deadline for handshakes, graceful drain.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use pki::tls;
+use rustls::ServerConfig;
+use schemas::digest::Sha256;
+use schemas::limits::{
+    CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEADERS_MAX_BYTES, HEADERS_MAX_COUNT,
+    HEADERS_TIMEOUT, PEER_STREAMS_MAX_COUNT, TARGET_MAX_BYTES,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::reply::Reply;
+
+/// How the other side of a connection came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller {
+    /// Over TLS, with the SHA-256 of its certificate if it showed one.
+    Tls(Option<Sha256>),
+    /// Without TLS, on a loopback address.
+    Plain,
+}
+
+/// The TLS configuration of a listener at this moment; asked per connection, so that it can change.
+pub(crate) type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
+
+/// A listener that is bound and not yet serving.
+pub(crate) struct Bound {
+    listener: TcpListener,
+    pub(crate) address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds an address.
+    pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Serves until `stop` turns true, then lets running exchanges end within the drain timeout.
+    pub(crate) async fn serve<S, F>(
+        self,
+        tls: Option<TlsSource>,
+        mut stop: watch::Receiver<bool>,
+        serve_request: S,
+    ) where
+        S: Fn(Caller, http::Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX_COUNT));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            let Ok((stream, _)) = accepted else { continue };
+            // A full house is answered by closing at once: the caller tries again or elsewhere.
+            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let tls = tls.as_ref().map(|source| source());
+            let (serve_request, watcher) = (serve_request.clone(), graceful.watcher());
+            connections.spawn(async move {
+                serve_connection(stream, tls, watcher, serve_request).await;
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+        connections.shutdown().await;
+    }
+}
+
+async fn serve_connection<S, F>(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    watcher: hyper_util::server::graceful::Watcher,
+    serve_request: S,
+) where
+    S: Fn(Caller, http::Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let service = |caller: Caller| {
+        service_fn(move |request| {
+            let reply = serve_request(caller, request);
+            async move { Ok::<_, Infallible>(reply.await) }
+        })
+    };
+    let builder = builder();
+    let ended = match tls {
+        None => {
+            let connection = builder.serve_connection(TokioIo::new(stream), service(Caller::Plain));
+            watcher.watch(connection.into_owned()).await
+        }
+        Some(config) => {
+            let handshake = TlsAcceptor::from(config).accept(stream);
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await else {
+                tracing::debug!("a TLS handshake failed or took too long");
+                return;
+            };
+            let caller = Caller::Tls(tls::peer_fingerprint(stream.get_ref().1));
+            let connection = builder.serve_connection(TokioIo::new(stream), service(caller));
+            watcher.watch(connection.into_owned()).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .max_headers(HEADERS_MAX_COUNT)
+        .max_buf_size(HEADERS_MAX_BYTES + TARGET_MAX_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(PEER_STREAMS_MAX_COUNT)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .keep_alive_interval(Some(std::time::Duration::from_secs(20)));
+    builder
+}
+
+/// HTTP/2 flow control: what one stream may have under way.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+/// HTTP/2 flow control: what one connection may have under way.
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// HTTP/2 header list: the headers, the path and our signature headers.
+const HEADER_LIST_BYTES: u32 = 64 * 1024;
