@@ -25,6 +25,7 @@
 mod adapter;
 mod bundle;
 mod check;
+mod config;
 mod contract;
 mod definition;
 mod limits;
@@ -37,6 +38,7 @@ mod source;
 mod statement;
 mod upstream;
 
+pub use config::{AdapterConfig, AdapterConfigError};
 pub use contract::{Contract, ContractError, Operation};
 pub use definition::{Definition, DefinitionError};
 pub use prepare::{PrepareError, load_seed, prepare};

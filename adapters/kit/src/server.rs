@@ -42,6 +42,7 @@ pub enum StartError {
 }
 
 /// A serving adapter. Dropping it ends it at once; [`stop`](Self::stop) ends it in order.
+#[derive(Debug)]
 pub struct RunningAdapter {
     /// Where it listens.
     pub address: SocketAddr,

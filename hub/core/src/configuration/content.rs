@@ -1,5 +1,6 @@
-//! Whether a content hangs together: every reference known, every identifier once, of this instance.
-//! The central server asks before it publishes, the hub before it accepts, with the same function.
+//! Whether a content hangs together: every reference known, every identifier once, of this
+//! instance. The central server asks before it publishes, the hub before it accepts, with the same
+//! function.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -73,8 +74,8 @@ pub fn check_content(instance: &str, content: &Content) -> Result<(), ContentFau
     ContentFaults::none_or(check.faults)
 }
 
-/// Checks that authorities and signing certificates can be used: parsed, issued by a listed authority.
-/// Expired ones are left alone: time passes without the administrator's doing.
+/// Checks that authorities and signing certificates can be used: parsed, issued by a listed
+/// authority. Expired ones are left alone: time passes without the administrator's doing.
 ///
 /// # Errors
 /// [`ContentFaults`] with all faults found.

@@ -34,7 +34,8 @@ pub struct MemberKey {
 pub enum KeyNotUsable {
     /// The certificate was revoked.
     #[error(
-        "signing certificate of {member} was revoked at {at}; the member signs with another certificate"
+        "signing certificate of {member} was revoked at {at}; the member signs with another \
+         certificate"
     )]
     Revoked {
         /// Whose certificate.
@@ -48,7 +49,8 @@ pub enum KeyNotUsable {
 }
 
 impl MemberKey {
-    /// Checks that a signature made at `at` counts: not revoked by then, certificate within its validity.
+    /// Checks that a signature made at `at` counts: not revoked by then, certificate within its
+    /// validity.
     ///
     /// # Errors
     /// [`KeyNotUsable`].
@@ -174,8 +176,8 @@ impl ConfigurationInForce {
         self.member(&id.member())?.subsystems.iter().find(|subsystem| subsystem.id == *id)
     }
 
-    /// The signing key with this `keyid` (SHA-256 of the certificate). Ask [`MemberKey::usable_at`] before
-    /// a signature counts.
+    /// The signing key with this `keyid` (SHA-256 of the certificate). Ask [`MemberKey::usable_at`]
+    /// before a signature counts.
     #[must_use]
     pub fn signing_key(&self, keyid: &Sha256) -> Option<&MemberKey> {
         self.0.signing_keys.get(keyid)

@@ -44,8 +44,8 @@ impl Keys {
         Ok(Self { wire: keys.clone(), verifiers })
     }
 
-    /// Checks that enough of the keys signed. A false signature in the name of a trusted key refuses the
-    /// note, however many others are right (C2SP signed-note).
+    /// Checks that enough of the keys signed. A false signature in the name of a trusted key
+    /// refuses the note, however many others are right (C2SP signed-note).
     pub(super) fn check(&self, note: &Note) -> Result<(), ConfigurationRefusal> {
         let mut valid = 0;
         for verifier in &self.verifiers {

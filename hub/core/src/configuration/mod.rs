@@ -1,9 +1,9 @@
 //! The global configuration on a security server: which version is trusted, and what it says.
 //!
 //! A configuration is a C2SP signed note; its text is one line of canonical JSON (RFC 8785), the
-//! document. SHA-256 of the document without its newline is the configuration's hash: the next version names it,
-//! so versions form a chain. The keys in version n sign version n + 1; the keys of the anchor sign the
-//! first one a newcomer sees.
+//! document. SHA-256 of the document without its newline is the configuration's hash: the next
+//! version names it, so versions form a chain. The keys in version n sign version n + 1; the keys
+//! of the anchor sign the first one a newcomer sees.
 //!
 //! ```text
 //!  Anchor ──► Trusted ──accept(note)──► Accepted { in_force, trusted } ──► accept(next note) …

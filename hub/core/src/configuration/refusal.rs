@@ -8,8 +8,8 @@ use schemas::clock::UnixMillis;
 pub enum ConfigurationRefusal {
     /// An older version than the one held.
     #[error(
-        "central server: it offers version {offered} after version {held}, which could bring back what \
-         was revoked; its operator restores the newest version from the central server's log"
+        "central server: it offers version {offered} after version {held}, which could bring back \
+         what was revoked; its operator restores the newest version from the central server's log"
     )]
     Rollback {
         /// The version offered.
@@ -19,9 +19,9 @@ pub enum ConfigurationRefusal {
     },
     /// Two different documents for one version.
     #[error(
-        "central server: version {version} exists with two different contents, so this hub and others \
-         are shown different worlds; stop, compare {version} in the central server's log with other \
-         members, and ask the administrator of the exchange"
+        "central server: version {version} exists with two different contents, so this hub and \
+         others are shown different worlds; stop, compare {version} in the central server's log \
+         with other members, and ask the administrator of the exchange"
     )]
     Fork {
         /// The version that exists twice.
@@ -29,8 +29,8 @@ pub enum ConfigurationRefusal {
     },
     /// A later version than the next one.
     #[error(
-        "own side: version {offered} does not follow version {held} directly; fetch the versions in \
-         between from the central server in order"
+        "own side: version {offered} does not follow version {held} directly; fetch the versions \
+         in between from the central server in order"
     )]
     Gap {
         /// The version offered.
@@ -40,8 +40,8 @@ pub enum ConfigurationRefusal {
     },
     /// More versions were missed than are caught up with.
     #[error(
-        "own side: {missed} versions were missed and at most {limit} are caught up with; get the current \
-         anchor from the administrator of the exchange and start from it"
+        "own side: {missed} versions were missed and at most {limit} are caught up with; get the \
+         current anchor from the administrator of the exchange and start from it"
     )]
     TooFarBehind {
         /// Versions between the one held and the one offered.
@@ -51,9 +51,10 @@ pub enum ConfigurationRefusal {
     },
     /// Too few of the trusted keys signed.
     #[error(
-        "central server: {valid} of the trusted configuration keys signed and {needed} are needed; if \
-         the keys were changed since this hub's anchor was made, get the current anchor from the \
-         administrator of the exchange, otherwise its operator signs with all its keys"
+        "central server: {valid} of the trusted configuration keys signed and {needed} are \
+         needed; if the keys were changed since this hub's anchor was made, get the current \
+         anchor from the administrator of the exchange, otherwise its operator signs with all its \
+         keys"
     )]
     BelowThreshold {
         /// Trusted keys that signed.
@@ -74,8 +75,9 @@ pub enum ConfigurationRefusal {
     },
     /// The validity is over.
     #[error(
-        "central server: the configuration expired at {expires}; its operator starts the central server \
-         again, which signs a new version (if the date is in the future: correct this hub's clock)"
+        "central server: the configuration expired at {expires}; its operator starts the central \
+         server again, which signs a new version (if the date is in the future: correct this \
+         hub's clock)"
     )]
     Expired {
         /// End of the validity.
@@ -83,8 +85,8 @@ pub enum ConfigurationRefusal {
     },
     /// Signed in the future.
     #[error(
-        "own side or central server: the configuration is issued at {issued}, which is in this hub's \
-         future; correct the clock that is wrong"
+        "own side or central server: the configuration is issued at {issued}, which is in this \
+         hub's future; correct the clock that is wrong"
     )]
     NotYetIssued {
         /// When it says that it was signed.
@@ -92,7 +94,8 @@ pub enum ConfigurationRefusal {
     },
     /// Not a configuration, or one that contradicts itself.
     #[error(
-        "central server: the configuration is malformed: {cause}; fetch it again, then tell its operator"
+        "central server: the configuration is malformed: {cause}; fetch it again, then tell its \
+         operator"
     )]
     Malformed {
         /// What is wrong.
@@ -109,6 +112,7 @@ impl ConfigurationRefusal {
 /// The anchor cannot be trusted with anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "own side: the configuration anchor is refused: {0}; get it again from the administrator of the exchange"
+    "own side: the configuration anchor is refused: {0}; get it again from the administrator of \
+     the exchange"
 )]
 pub struct AnchorRefusal(pub(super) String);

@@ -14,12 +14,14 @@ pub enum SignFailure {
     Signer(#[from] SignerError),
     /// The document has no canonical form, or it is too large for a note.
     #[error(
-        "central server: the configuration cannot be written as a signed note ({0}); make the content smaller or correct it"
+        "central server: the configuration cannot be written as a signed note ({0}); make the \
+         content smaller or correct it"
     )]
     Document(String),
 }
 
-/// The document as it is signed and hashed: canonical JSON (RFC 8785) on one line, without a newline.
+/// The document as it is signed and hashed: canonical JSON (RFC 8785) on one line, without a
+/// newline.
 ///
 /// # Errors
 /// [`SignFailure::Document`] when it has no canonical form.

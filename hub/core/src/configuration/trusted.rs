@@ -112,8 +112,8 @@ impl Trusted {
         self.step(note, now, Expiry::Refused)
     }
 
-    /// Checks a configuration on the way to the newest one: as [`Trusted::accept`], but it may have expired,
-    /// as it does not come into force.
+    /// Checks a configuration on the way to the newest one: as [`Trusted::accept`], but it may have
+    /// expired, as it does not come into force.
     ///
     /// # Errors
     /// [`ConfigurationRefusal`], never `Expired`.
@@ -126,7 +126,8 @@ impl Trusted {
     }
 
     /// The versions to fetch, in order, to get to `latest`: all but the last go through
-    /// [`Trusted::accept_intermediate`], the last through [`Trusted::accept`]. `None` when `latest` is held.
+    /// [`Trusted::accept_intermediate`], the last through [`Trusted::accept`]. `None` when `latest`
+    /// is held.
     ///
     /// # Errors
     /// [`ConfigurationRefusal::Rollback`] and [`ConfigurationRefusal::TooFarBehind`].

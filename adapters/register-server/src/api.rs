@@ -1,0 +1,171 @@
+//! The HTTP interface: `POST /profiles` and `GET /health`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use jiff::civil::Date;
+use register::profile::{NotCanonical, Profile, SealedProfile};
+use register::rules::{RuleError, Rulebook};
+use schemas::clock::Clock;
+use schemas::limits::CODE_MAX_BYTES;
+use schemas::pinfl::{NotAPinfl, Pinfl};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::collect::Collector;
+use crate::config::RegisterConfig;
+use crate::hub_client::{HubClient, Ticket};
+
+/// Bytes of a request: an identifier and a date fit many times.
+const REQUEST_MAX_BYTES: usize = 4 * 1024;
+/// The officer who asks, passed on so that the exchanges name who asked.
+const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
+
+/// What all requests share.
+pub(crate) struct Register {
+    pub(crate) config: RegisterConfig,
+    pub(crate) hub: HubClient,
+    pub(crate) clock: Clock,
+    pub(crate) rules: Rulebook,
+    pub(crate) places: Semaphore,
+}
+
+/// A request for a profile, as sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileRequest {
+    pinfl: String,
+    application_date: Option<String>,
+}
+
+/// Why a request gets no profile. No text repeats what the caller sent.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
+         application_date may be left out"
+    )]
+    Shape,
+    #[error("the PINFL is refused: {0}; correct it and ask again")]
+    Pinfl(#[from] NotAPinfl),
+    #[error("application_date is not a date YYYY-MM-DD; correct it or leave it out")]
+    Date,
+    #[error("X-Road-UserId is refused: send up to 255 printable characters or leave it out")]
+    User,
+    #[error("{0}")]
+    Rules(#[from] RuleError),
+    #[error("the register already assembles as many profiles as it may; ask again in a second")]
+    Busy,
+    #[error(transparent)]
+    Defect(#[from] NotCanonical),
+}
+
+impl Refusal {
+    fn status_and_type(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
+            Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
+            Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
+            Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
+            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error")
+            }
+            Self::Rules(_) => (StatusCode::BAD_REQUEST, "register.no_rules_for_date"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "register.busy"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, problem) = self.status_and_type();
+        let body = serde_json::json!({"type": problem, "message": self.to_string(), "detail": ""});
+        (status, axum::Json(body)).into_response()
+    }
+}
+
+/// The routes of a register.
+pub(crate) fn routes(register: Arc<Register>) -> Router {
+    Router::new()
+        .route("/profiles", post(profile))
+        .route("/health", get(health))
+        .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
+        .with_state(register)
+}
+
+async fn health() -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!({"live": true, "ready": true}))
+}
+
+async fn profile(
+    State(register): State<Arc<Register>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let request: ProfileRequest = serde_json::from_slice(&body).map_err(|_| Refusal::Shape)?;
+    let applicant: Pinfl = request.pinfl.parse()?;
+    let day = match request.application_date {
+        Some(text) => date(&text).ok_or(Refusal::Date)?,
+        None => register.today(),
+    };
+    let user = headers.get(USER_ID).cloned();
+    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+        return Err(Refusal::User);
+    }
+    let _place = register.places.try_acquire().map_err(|_| Refusal::Busy)?;
+    let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
+    let sealed = register.profile(applicant, day, &ticket).await?;
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, with_hash(&sealed)).into_response())
+}
+
+/// `YYYY-MM-DD` and nothing after it.
+fn date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|date: &Date| date.to_string() == text)
+}
+
+/// `{"hash":…,"profile":…}` with the very bytes that the hash is of.
+fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
+    let head = format!("{{\"hash\":\"{}\",\"profile\":", sealed.hash());
+    [head.as_bytes(), sealed.bytes(), b"}"].concat()
+}
+
+impl Register {
+    /// Today in Tashkent, UTC+5 all year.
+    fn today(&self) -> Date {
+        let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
+        let text = moment.to_rfc3339();
+        // Safe because: RFC 3339 begins with the ten characters of a date.
+        text.get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
+    }
+
+    async fn profile(
+        &self,
+        applicant: Pinfl,
+        day: Date,
+        ticket: &Ticket,
+    ) -> Result<SealedProfile, Refusal> {
+        let rules = self.rules.on(day)?;
+        // Figures that are missing for the day refuse the request before any source is asked.
+        rules.minimum_consumer_expenditure_on(day)?;
+        rules.benefit_on(day)?;
+        let parties = (&self.config, &self.hub, &self.clock);
+        let stopwatch = self.clock.stopwatch();
+        let case = Collector::new(parties, ticket, rules, day)?.collect(applicant, day).await;
+        let profile = Profile::assemble(ticket.parent.clone(), self.clock.now(), case, rules)?;
+        tracing::info!(
+            profile = ticket.parent,
+            members = profile.family.members.len(),
+            absent = profile.absent.len(),
+            elapsed_us = stopwatch.elapsed_us(),
+            "profile assembled"
+        );
+        Ok(profile.seal()?)
+    }
+}

@@ -1,0 +1,362 @@
+//! Configuration of the register: one TOML file, unknown keys refused.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::Uri;
+use register::source::{SourceKind, SourceName};
+use schemas::identifier::{ClientId, ServiceId};
+use schemas::limits::CODE_MAX_BYTES;
+use serde::Deserialize;
+
+/// Sources that a register asks; Türkiye's comparable system asks 22.
+const SOURCES_MAX_COUNT: usize = 64;
+/// The longest time that a deadline or a source may be given: a caller waits for it.
+const TIME_MAX_MS: u64 = 60_000;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("register: cannot read the configuration {path}; check the path and its permissions")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The text is not a configuration.
+    #[error("register: the configuration is not valid TOML of a register: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A value is not allowed.
+    #[error("register: the configuration key `{key}` is refused: {repair}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What to do.
+        repair: &'static str,
+    },
+}
+
+/// The wave in which a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u8")]
+pub enum Wave {
+    /// The civil registry, which says who the family is.
+    Composition,
+    /// Every member's other sources.
+    Members,
+}
+
+impl TryFrom<u8> for Wave {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::Composition),
+            2 => Ok(Self::Members),
+            _ => Err("a wave is 1 (civil registry) or 2 (every other source)"),
+        }
+    }
+}
+
+/// The method of a source's operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Without body.
+    Get,
+    /// With the body template.
+    Post,
+}
+
+/// A source and how to ask it. Templates know `{pinfl}`, `{from}` and `{to}` (first and last month
+/// of the income window, `YYYY-MM`) and `{threshold_soum}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// The register's name for it, which decisions and profiles show.
+    pub name: SourceName,
+    /// The service, `INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE`.
+    pub service: ServiceId,
+    /// The contract that its answers follow.
+    pub kind: SourceKind,
+    /// The wave in which it is asked.
+    pub wave: Wave,
+    /// Method; GET when left out.
+    #[serde(default = "get")]
+    pub method: Method,
+    /// Template of path and query.
+    pub path: String,
+    /// Template of the JSON body of a POST.
+    pub body: Option<String>,
+    /// Time for one answer, in milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+/// Files for https to the hub, all PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// Authorities that the hub's certificate is checked against.
+    pub authorities_file: PathBuf,
+    /// The register's client certificate, with its chain.
+    pub certificate_file: PathBuf,
+    /// The key of the client certificate.
+    pub key_file: PathBuf,
+}
+
+/// Configuration of a register.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterConfig {
+    /// Address to listen on, loopback only; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The register's own hub: `https://host:port`, or `http://` on loopback.
+    pub hub_url: String,
+    /// Files for https.
+    pub tls: Option<TlsFiles>,
+    /// The register's own subsystem, as `X-Road-Client`.
+    pub client: ClientId,
+    /// Code of the purpose of every call.
+    pub purpose: String,
+    /// Time for a whole profile, in milliseconds.
+    #[serde(default = "default_deadline_ms")]
+    pub deadline_ms: u64,
+    /// Calls under way at once for one profile.
+    #[serde(default = "default_calls")]
+    pub concurrent_calls_count: usize,
+    /// Profiles under way at once; further callers are told to come again.
+    #[serde(default = "default_profiles")]
+    pub concurrent_profiles_count: usize,
+    /// The sources.
+    pub sources: Vec<SourceConfig>,
+}
+
+fn get() -> Method {
+    Method::Get
+}
+
+fn default_timeout_ms() -> u64 {
+    1_500
+}
+
+fn default_deadline_ms() -> u64 {
+    2_000
+}
+
+fn default_calls() -> usize {
+    64
+}
+
+fn default_profiles() -> usize {
+    32
+}
+
+impl RegisterConfig {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which key to change and how.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
+        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// As [`RegisterConfig::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks the values, as [`RegisterConfig::parse`] does.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first key with a value that is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let loopback = self.listen.ip().is_loopback();
+        require(loopback, "listen", "use a loopback address: callers are not authenticated")?;
+        self.check_hub()?;
+        let purpose = (1..=CODE_MAX_BYTES).contains(&self.purpose.len())
+            && self.purpose.bytes().all(|byte| byte.is_ascii_graphic());
+        require(purpose, "purpose", "write a code of the purpose catalogue")?;
+        let in_time = |ms: u64| (1..=TIME_MAX_MS).contains(&ms);
+        require(in_time(self.deadline_ms), "deadline_ms", "choose 1 to 60000")?;
+        let counts = self.concurrent_calls_count > 0 && self.concurrent_profiles_count > 0;
+        require(counts, "concurrent_calls_count, concurrent_profiles_count", "choose at least 1")?;
+        let few = self.sources.len() <= SOURCES_MAX_COUNT;
+        require(few, "sources", "list at most 64 sources")?;
+        for (at, source) in self.sources.iter().enumerate() {
+            source.check(&format!("sources[{at}]"))?;
+            let earlier = self.sources.iter().take(at).any(|other| other.name == source.name);
+            require(!earlier, &format!("sources[{at}].name"), "give every source its own name")?;
+        }
+        let of_kind = |kind| self.sources.iter().filter(|source| source.kind == kind).count();
+        let registries = of_kind(SourceKind::CivilRegistry);
+        require(registries == 1, "sources", "list exactly one source of kind civil-registry")?;
+        let populations = of_kind(SourceKind::Population);
+        require(populations <= 1, "sources", "list at most one source of kind population")
+    }
+
+    fn check_hub(&self) -> Result<(), ConfigError> {
+        let hub = self.hub();
+        require(hub.is_some(), "hub_url", "write https://host:port or http://127.0.0.1:port")?;
+        let encrypted = hub.is_some_and(|hub| hub.encrypted);
+        let files = encrypted == self.tls.is_some();
+        require(files, "tls", "give the files for https, and none for http")
+    }
+
+    /// Where the hub is; `None` when `hub_url` is not allowed.
+    pub(crate) fn hub(&self) -> Option<HubAddress> {
+        let uri: Uri = self.hub_url.parse().ok()?;
+        let encrypted = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+        let loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let bare = uri.path() == "/" && uri.query().is_none();
+        let port = uri.port_u16()?;
+        let authority = uri.authority()?.to_string();
+        let allowed = bare && (encrypted || loopback) && !authority.contains('@');
+        allowed.then_some(HubAddress { encrypted, host, port, authority })
+    }
+
+    /// Time for a whole profile.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+/// Where the hub is.
+#[derive(Clone, Debug)]
+pub(crate) struct HubAddress {
+    pub(crate) encrypted: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) authority: String,
+}
+
+/// What fills a source's templates.
+pub(crate) struct Filling<'a> {
+    pub(crate) pinfl: &'a str,
+    pub(crate) from: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) threshold_soum: &'a str,
+}
+
+impl Filling<'_> {
+    /// The template with its placeholders filled. Values are digits and hyphens, which need no
+    /// encoding in a path, a query or a JSON text.
+    pub(crate) fn fill(&self, template: &str) -> String {
+        template
+            .replace("{pinfl}", self.pinfl)
+            .replace("{from}", self.from)
+            .replace("{to}", self.to)
+            .replace("{threshold_soum}", self.threshold_soum)
+    }
+}
+
+impl SourceConfig {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let sample = Filling { pinfl: "1", from: "2", to: "3", threshold_soum: "4" };
+        let path = sample.fill(&self.path);
+        let is_path = path.starts_with('/') && !path.contains('{') && path.parse::<Uri>().is_ok();
+        let repair = "write a path with {pinfl}, {from}, {to}, {threshold_soum} only";
+        require(is_path, &format!("{key}.path"), repair)?;
+        let body = match (self.method, &self.body) {
+            (Method::Get, None) => true,
+            (Method::Post, Some(body)) => {
+                serde_json::from_str::<serde_json::Value>(&sample.fill(body)).is_ok()
+            }
+            (Method::Get, Some(_)) | (Method::Post, None) => false,
+        };
+        require(body, &format!("{key}.body"), "give a JSON template to POST, and none to GET")?;
+        let first = self.kind == SourceKind::CivilRegistry;
+        let wave = first == (self.wave == Wave::Composition);
+        require(wave, &format!("{key}.wave"), "wave 1 is the civil registry and nothing else")?;
+        let time = (1..=TIME_MAX_MS).contains(&self.timeout_ms);
+        require(time, &format!("{key}.timeout_ms"), "choose 1 to 60000")
+    }
+
+    /// Time for one answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+fn require(holds: bool, key: &str, repair: &'static str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::Value { key: key.to_owned(), repair }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+listen = "127.0.0.1:0"
+hub_url = "http://127.0.0.1:8080"
+client = "UZ/GOV/NASP/register"
+purpose = "social-protection"
+
+[[sources]]
+name = "civil-registry"
+kind = "civil-registry"
+service = "UZ/GOV/JUSTICE/civil-registry/civil-registry"
+path = "/persons/{pinfl}/family"
+wave = 1
+
+[[sources]]
+name = "bank"
+kind = "accounts"
+service = "UZ/BANK/AGROBANK/accounts/accounts"
+method = "POST"
+path = "/deposit-test"
+body = '{"pinfl":"{pinfl}","threshold_soum":{threshold_soum}}'
+wave = 2
+"#;
+
+    #[test]
+    fn sample_is_read_with_its_defaults() {
+        let config = RegisterConfig::parse(GOOD).unwrap();
+        assert_eq!((config.deadline_ms, config.sources.len()), (2_000, 2));
+        assert_eq!(config.hub().unwrap().port, 8080);
+    }
+
+    #[test]
+    fn example_file_is_accepted_and_names_every_source() {
+        let config = RegisterConfig::parse(include_str!("../register.example.toml")).unwrap();
+        assert_eq!(config.sources.len(), 11);
+    }
+
+    #[test]
+    fn each_wrong_value_is_refused_with_its_key() {
+        let cases = [
+            ("127.0.0.1:0", "0.0.0.0:0", "listen"),
+            ("http://127.0.0.1:8080", "http://hub.example:8080", "hub_url"),
+            ("http://127.0.0.1:8080", "https://hub.example:8080", "tls"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/r1", "hub_url"),
+            ("wave = 1", "wave = 2", "sources[0].wave"),
+            ("{pinfl}/family", "{person}/family", "sources[0].path"),
+            ("method = \"POST\"\n", "", "sources[1].body"),
+            ("name = \"bank\"", "name = \"civil-registry\"", "sources[1].name"),
+            ("purpose = \"social-protection\"", "purpose = \"\"", "purpose"),
+        ];
+        for (good, bad, wanted) in cases {
+            match RegisterConfig::parse(&GOOD.replace(good, bad)) {
+                Err(ConfigError::Value { key, .. }) => assert_eq!(key, wanted, "{bad}"),
+                other => panic!("{bad}: {other:?}"),
+            }
+        }
+        let unknown = format!("colour = 1\n{GOOD}");
+        assert!(matches!(RegisterConfig::parse(&unknown), Err(ConfigError::Syntax(_))));
+    }
+}

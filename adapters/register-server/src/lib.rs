@@ -1,0 +1,18 @@
+//! The social register as a member system: one HTTP call in, a household profile out.
+//!
+//! `POST /profiles` with `{"pinfl": "...", "application_date": "2026-03-02"}` asks the sources
+//! through the register's own hub, in two waves under one deadline, and answers with the profile
+//! of `register::profile` and its hash. `GET /health` says that the server runs. The list of
+//! sources is data ([`config`]). Left out: keeping profiles, and authenticating callers, which is
+//! why the server listens on loopback only.
+
+mod api;
+mod collect;
+pub mod config;
+mod hub_client;
+mod hub_connection;
+mod reading;
+mod server;
+
+pub use config::{ConfigError, RegisterConfig};
+pub use server::{RunningRegister, StartError, start};

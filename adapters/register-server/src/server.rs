@@ -1,0 +1,88 @@
+//! Starts and stops a register.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use register::rules::{RuleError, Rulebook};
+use schemas::clock::Clock;
+use schemas::limits::DRAIN_TIMEOUT;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+use crate::api::{Register, routes};
+use crate::config::{ConfigError, RegisterConfig};
+use crate::hub_client::HubClient;
+use crate::hub_connection::TlsFault;
+
+/// Why a register does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The files for https cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// The rules of this build are faulty.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    /// The address cannot be listened on.
+    #[error("register: cannot listen on {address}; choose a free address in `listen`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+/// A register that runs; dropping it ends it at once, [`RunningRegister::stop`] gracefully.
+#[derive(Debug)]
+pub struct RunningRegister {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    ask_to_stop: oneshot::Sender<()>,
+    /// The server's task; its owner is this value.
+    tasks: JoinSet<std::io::Result<()>>,
+}
+
+/// Starts a register: checks the configuration, binds, serves.
+///
+/// # Errors
+/// [`StartError`] says what to change.
+pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegister, StartError> {
+    config.check()?;
+    let unchecked =
+        || ConfigError::Value { key: "hub_url".into(), repair: "write a printable URL" };
+    let hub = HubClient::new(&config)?.ok_or_else(unchecked)?;
+    let rules = Rulebook::built_in()?;
+    let address = config.listen;
+    let failed = |cause| StartError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
+    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let (ask_to_stop, asked) = oneshot::channel::<()>();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        // A dropped sender stops the server too.
+        let stop = async move { asked.await.unwrap_or(()) };
+        axum::serve(listener, router).with_graceful_shutdown(stop).await
+    });
+    tracing::info!(%address, "register listens");
+    Ok(RunningRegister { address, ask_to_stop, tasks })
+}
+
+impl RunningRegister {
+    /// Stops accepting, lets running requests end for up to 10 s, then ends them.
+    pub async fn stop(mut self) {
+        // The server may be gone already; then there is nobody to tell.
+        let _ = self.ask_to_stop.send(());
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.join_next()).await.is_err() {
+            tracing::warn!("register stopped with requests under way");
+        }
+        self.tasks.shutdown().await;
+    }
+}

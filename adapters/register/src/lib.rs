@@ -1,0 +1,26 @@
+//! The social register's rules without I/O: from the sources' answers to a household profile.
+//!
+//! The way of a case: [`source::Answers`] of the civil registry give the family
+//! ([`composition`]), further answers its members' income and property; [`assessment`] weighs them
+//! by a dated rule version ([`rules`]) in three-valued logic, so that a decision stands only when
+//! no absent source could change it; [`profile`] is the whole as canonical JSON with a hash, and
+//! [`render`] the same for people to read.
+//!
+//! Left out: calling the sources, storing, and the clock, which are `register-server`'s.
+
+mod redact;
+
+pub mod answers;
+pub mod assessment;
+pub mod case;
+pub mod composition;
+pub mod decision;
+mod exclusion;
+mod fraction;
+pub mod income;
+pub mod money;
+pub mod month;
+pub mod profile;
+pub mod render;
+pub mod rules;
+pub mod source;

@@ -1,0 +1,165 @@
+//! The one writer of the segments: takes all that waits, writes it with one write, makes it
+//! durable with one fdatasync, and only then hands out the receipts.
+//!
+//! While a sync is under way the next batch collects; at low load nobody waits for company.
+//!
+//! What a crash or a failure leaves behind, for an entry that was submitted:
+//!
+//! | cut short | on disk | caller has | after the restart |
+//! |---|---|---|---|
+//! | in the queue | nothing | no receipt | not in the log; retry is right |
+//! | in the write | any bytes after the last sync | no receipt | torn tail cut; whole frames of the batch may stay: *failed and stored* |
+//! | in the sync | all, some or none of the batch | no receipt | as above; a retry may store twice, the exchange id tells |
+//! | write or sync gives an error | unknown | `Poisoned` | as above; until then nothing more is taken |
+//! | after the sync, before the receipt | the batch | no receipt | in the log: *stored, answer lost* |
+//! | after the receipt | the batch | receipt | in the log |
+//! | new segment made, nothing in it | an empty file under its name | no receipt | it is the tail |
+//! | new segment made, its name not durable | no file | no receipt | the full segment is the tail again |
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use schemas::digest::Sha256;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::disk::{AppendFile, Disk};
+use crate::frame::{frame_bytes, push_frame};
+use crate::segments::Segments;
+use crate::{Entry, LogError, LogReceipt};
+
+/// A batch is written when it has this many bytes, however much waits. 4 MiB: about 4 ms of a
+/// disk that writes 1 GB/s.
+const BATCH_BYTES: usize = 4 << 20;
+/// What the batch buffer keeps between batches, bytes.
+const KEEP_BYTES: usize = 256 * 1024;
+
+/// What the committer is asked to do.
+pub(crate) enum Command {
+    /// Append an entry.
+    Append(Waiting),
+    /// Commit what came before, then end.
+    Close,
+}
+
+/// An entry with the place its receipt goes.
+pub(crate) struct Waiting {
+    pub(crate) entry: Entry,
+    pub(crate) leaf_hash: Sha256,
+    pub(crate) reply: oneshot::Sender<Result<LogReceipt, LogError>>,
+}
+
+/// The writer; it lives on a thread of its own.
+pub(crate) struct Committer {
+    pub(crate) queue: mpsc::Receiver<Command>,
+    /// Bytes in the queue; [`frame_bytes`] is taken off when an entry leaves it.
+    pub(crate) queued_bytes: Arc<AtomicUsize>,
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) origin: Arc<str>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) file: Box<dyn AppendFile>,
+    pub(crate) tail_bytes: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+impl Committer {
+    /// Serves the queue until it is closed.
+    pub(crate) fn run(mut self) {
+        let mut buffer = Vec::new();
+        loop {
+            let (batch, more) = self.take();
+            if let Err(poison) = self.commit(batch, &mut buffer) {
+                tracing::error!(%poison, "the message log takes no more records");
+                return self.refuse(&poison);
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Waits for one entry, then takes all that waits, up to a batch. `false`: the last batch.
+    fn take(&mut self) -> (Vec<Waiting>, bool) {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut command = self.queue.blocking_recv();
+        loop {
+            match command {
+                Some(Command::Append(waiting)) => {
+                    let frame = frame_bytes(&waiting.entry);
+                    self.queued_bytes.fetch_sub(frame, Ordering::Relaxed);
+                    bytes += frame;
+                    batch.push(waiting);
+                }
+                Some(Command::Close) | None => return (batch, false),
+            }
+            if bytes >= BATCH_BYTES {
+                return (batch, true);
+            }
+            match self.queue.try_recv() {
+                Ok(next) => command = Some(next),
+                Err(mpsc::error::TryRecvError::Empty) => return (batch, true),
+                Err(mpsc::error::TryRecvError::Disconnected) => return (batch, false),
+            }
+        }
+    }
+
+    /// Writes and syncs a batch and answers everyone in it.
+    fn commit(&mut self, batch: Vec<Waiting>, buffer: &mut Vec<u8>) -> Result<(), LogError> {
+        let first = self.segments.size();
+        let mut lengths = Vec::with_capacity(batch.len());
+        for (seq, waiting) in (first..).zip(&batch) {
+            let start = buffer.len();
+            // Safe because: the log refused entries that a frame does not take.
+            let _ = push_frame(buffer, seq, first, &waiting.entry);
+            lengths.push(buffer.len() - start);
+        }
+        let stored = if batch.is_empty() { Ok(()) } else { self.store(buffer, &lengths) };
+        buffer.clear();
+        buffer.shrink_to(KEEP_BYTES);
+        for (seq, Waiting { leaf_hash, reply, .. }) in (first..).zip(batch) {
+            let receipt = || LogReceipt::new(seq, leaf_hash, self.origin.clone());
+            // A caller that has gone needs no receipt; its record stays.
+            let _ = reply.send(stored.clone().map(|()| receipt()));
+        }
+        stored
+    }
+
+    fn store(&mut self, bytes: &[u8], lengths: &[usize]) -> Result<(), LogError> {
+        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if self.tail_bytes > 0 && self.tail_bytes.saturating_add(added) > self.segment_bytes {
+            self.rotate()?;
+        }
+        let path = self.segments.path(self.segments.size());
+        let poisoned = |cause: std::io::Error| LogError::Poisoned { cause: cause.to_string() };
+        let mut offsets = Vec::with_capacity(lengths.len());
+        let mut offset = self.tail_bytes;
+        for length in lengths {
+            offsets.push(crate::segments::offset_u32(Path::new(&path), offset)?);
+            offset = offset.saturating_add(u64::try_from(*length).unwrap_or(u64::MAX));
+        }
+        self.file.append(bytes).map_err(poisoned)?;
+        self.file.sync().map_err(poisoned)?;
+        self.tail_bytes = offset;
+        self.segments.extend(&offsets);
+        Ok(())
+    }
+
+    /// Begins a new segment. The full one is durable: every batch was synced.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        let path = self.segments.path(self.segments.size());
+        let made = self.disk.create(&path);
+        self.file = made.map_err(|cause| LogError::Poisoned { cause: cause.to_string() })?;
+        self.tail_bytes = 0;
+        self.segments.seal();
+        Ok(())
+    }
+
+    /// After a failed write or sync the state of the file is unknown: everyone is refused.
+    fn refuse(&mut self, poison: &LogError) {
+        while let Some(Command::Append(waiting)) = self.queue.blocking_recv() {
+            self.queued_bytes.fetch_sub(frame_bytes(&waiting.entry), Ordering::Relaxed);
+            let _ = waiting.reply.send(Err(poison.clone()));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One record as it lies in a segment. All numbers are little-endian:
+//!
+//! ```text
+//! payload length u32 · crc32c u32 · sequence u64 · payload
+//! payload = durable-below u64 · leaf length u32 · leaf · attachment
+//! ```
+//!
+//! The checksum covers everything but itself. *Durable-below* says which records were durable when
+//! this one was written: it was written after the fdatasync that covers all records below that
+//! number. So a damaged record that a later frame calls durable is damage, not a torn tail.
+
+use bytes::Bytes;
+use schemas::limits::RECORD_MAX_BYTES;
+
+use crate::options::ATTACHMENT_BYTES_MAX;
+use crate::{Entry, StoredRecord};
+
+/// Bytes before the payload.
+pub(crate) const HEADER_BYTES: usize = 16;
+const PAYLOAD_HEAD_BYTES: usize = 12;
+/// No frame has a larger payload: a longer length is damage, and nothing is allocated for it.
+const PAYLOAD_BYTES_MAX: usize = PAYLOAD_HEAD_BYTES + RECORD_MAX_BYTES + ATTACHMENT_BYTES_MAX;
+
+/// The sixteen bytes before a payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    length: [u8; 4],
+    checksum: u32,
+    /// The record's index in the log.
+    pub(crate) seq: u64,
+    /// Bytes of the payload, within the limit.
+    pub(crate) payload_bytes: usize,
+}
+
+/// A frame that is whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Records below this were durable when the frame was written.
+    pub(crate) durable_below: u64,
+    /// What was appended.
+    pub(crate) record: StoredRecord,
+}
+
+impl Header {
+    /// Reads a header; `None` when the length is none that a frame has.
+    pub(crate) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let (checksum, seq) = rest.split_first_chunk::<4>()?;
+        let payload_bytes = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        if !(PAYLOAD_HEAD_BYTES..=PAYLOAD_BYTES_MAX).contains(&payload_bytes) {
+            return None;
+        }
+        Some(Self {
+            length: *length,
+            checksum: u32::from_le_bytes(*checksum),
+            seq: u64::from_le_bytes(seq.try_into().ok()?),
+            payload_bytes,
+        })
+    }
+
+    /// Takes the payload apart; `None` when the checksum or a length does not fit.
+    pub(crate) fn open(&self, payload: &Bytes) -> Option<Frame> {
+        if checksum(self.length, self.seq, payload) != self.checksum {
+            return None;
+        }
+        let (durable_below, rest) = payload.split_first_chunk::<8>()?;
+        let (leaf_bytes, _) = rest.split_first_chunk::<4>()?;
+        let leaf_bytes = usize::try_from(u32::from_le_bytes(*leaf_bytes)).ok()?;
+        let leaf_end = PAYLOAD_HEAD_BYTES.checked_add(leaf_bytes)?;
+        if leaf_end > payload.len() {
+            return None;
+        }
+        let leaf = payload.slice(PAYLOAD_HEAD_BYTES..leaf_end);
+        let record = StoredRecord { leaf, attachment: payload.slice(leaf_end..) };
+        Some(Frame { durable_below: u64::from_le_bytes(*durable_below), record })
+    }
+}
+
+fn checksum(length: [u8; 4], seq: u64, payload: &[u8]) -> u32 {
+    let head = crc32c::crc32c_append(crc32c::crc32c(&length), &seq.to_le_bytes());
+    crc32c::crc32c_append(head, payload)
+}
+
+/// Bytes that an entry takes in a segment.
+pub(crate) fn frame_bytes(entry: &Entry) -> usize {
+    HEADER_BYTES + PAYLOAD_HEAD_BYTES + entry.leaf.len() + entry.attachment.len()
+}
+
+/// Adds the frame of an entry to a batch. `None`, with the batch as before, when the entry is
+/// larger than a frame takes.
+pub(crate) fn push_frame(
+    batch: &mut Vec<u8>,
+    seq: u64,
+    durable_below: u64,
+    entry: &Entry,
+) -> Option<()> {
+    let leaf_bytes = u32::try_from(entry.leaf.len()).ok()?;
+    let payload_bytes = PAYLOAD_HEAD_BYTES + entry.leaf.len() + entry.attachment.len();
+    let length = u32::try_from(payload_bytes).ok()?.to_le_bytes();
+    let start = batch.len();
+    batch.extend_from_slice(&length);
+    batch.extend_from_slice(&[0; 4]);
+    batch.extend_from_slice(&seq.to_le_bytes());
+    batch.extend_from_slice(&durable_below.to_le_bytes());
+    batch.extend_from_slice(&leaf_bytes.to_le_bytes());
+    batch.extend_from_slice(&entry.leaf);
+    batch.extend_from_slice(&entry.attachment);
+    let sum = checksum(length, seq, batch.get(start + HEADER_BYTES..)?).to_le_bytes();
+    batch.get_mut(start + 4..start + 8)?.copy_from_slice(&sum);
+    Some(())
+}
+
+/// Looks behind a damaged frame for one that was written when the damaged one was durable.
+/// `bytes` begins with the damaged frame of the record `seq`. Linear in the bytes.
+pub(crate) fn was_durable(seq: u64, bytes: &Bytes) -> bool {
+    // A segment holds fewer records than it has bytes, so a sequence further on is no frame's.
+    let last = seq.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    (1..bytes.len()).any(|start| {
+        let Some((head, rest)) = bytes.get(start..).and_then(|at| at.split_first_chunk()) else {
+            return false;
+        };
+        let header = Header::parse(head).filter(|header| (seq + 1..=last).contains(&header.seq));
+        header.is_some_and(|header| {
+            let payload = rest.get(..header.payload_bytes).map(|part| bytes.slice_ref(part));
+            let frame = payload.and_then(|payload| header.open(&payload));
+            frame.is_some_and(|frame| frame.durable_below > seq)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry { leaf: Bytes::from_static(b"leaf"), attachment: Bytes::from_static(b"kept") }
+    }
+
+    fn read(bytes: &[u8]) -> Option<(u64, Frame)> {
+        let (head, rest) = bytes.split_first_chunk()?;
+        let header = Header::parse(head)?;
+        let payload = Bytes::copy_from_slice(rest.get(..header.payload_bytes)?);
+        header.open(&payload).map(|frame| (header.seq, frame))
+    }
+
+    #[test]
+    fn a_frame_round_trips_and_every_flipped_bit_is_seen() {
+        let mut bytes = Vec::new();
+        push_frame(&mut bytes, 7, 5, &entry()).unwrap();
+        assert_eq!(bytes.len(), frame_bytes(&entry()));
+        let (seq, frame) = read(&bytes).unwrap();
+        assert_eq!((seq, frame.durable_below), (7, 5));
+        assert_eq!(frame.record.leaf, "leaf");
+        assert_eq!(frame.record.attachment, "kept");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&flipped).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn only_a_later_frame_that_says_so_proves_a_damaged_one_durable() {
+        let damaged = b"any bytes at all".to_vec();
+        let mut same_batch = damaged.clone();
+        push_frame(&mut same_batch, 8, 7, &entry()).unwrap();
+        assert!(!was_durable(7, &Bytes::from(same_batch)));
+        let mut later_batch = damaged;
+        push_frame(&mut later_batch, 8, 8, &entry()).unwrap();
+        assert!(was_durable(7, &Bytes::from(later_batch.clone())));
+        later_batch.pop();
+        assert!(!was_durable(7, &Bytes::from(later_batch)));
+    }
+}

@@ -1,0 +1,107 @@
+//! The words of the index: keys that a record is found by, and queries.
+
+pub(crate) mod follower;
+pub(crate) mod store;
+
+use schemas::clock::UnixMillis;
+
+/// What a key is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IndexKind {
+    /// The exchange id.
+    Exchange,
+    /// The caller's request id.
+    Request,
+    /// A subject's pseudonym.
+    Subject,
+    /// The client subsystem.
+    Client,
+    /// The service.
+    Service,
+    /// The purpose.
+    Purpose,
+    /// The outcome.
+    Outcome,
+}
+
+impl IndexKind {
+    /// The kind's byte in the index; 0 stands for all records. Who changes one also
+    /// changes the layout version of the store, so that old indexes are made again.
+    pub(crate) fn byte(self) -> u8 {
+        match self {
+            Self::Exchange => 1,
+            Self::Request => 2,
+            Self::Subject => 3,
+            Self::Client => 4,
+            Self::Service => 5,
+            Self::Purpose => 6,
+            Self::Outcome => 7,
+        }
+    }
+}
+
+/// A key that records are found by. Values longer than 255 bytes are indexed by their digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IndexKey {
+    /// What the value is about.
+    pub kind: IndexKind,
+    /// The value, compared byte for byte.
+    pub value: String,
+}
+
+impl IndexKey {
+    /// A key.
+    #[must_use]
+    pub fn new(kind: IndexKind, value: impl Into<String>) -> Self {
+        Self { kind, value: value.into() }
+    }
+}
+
+/// What a record is found by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexKeys {
+    /// The record's time.
+    pub time: UnixMillis,
+    /// Its keys; a record without keys is still found by its time.
+    pub keys: Vec<IndexKey>,
+}
+
+/// In which order of record index answers come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Newest record first.
+    #[default]
+    NewestFirst,
+    /// Oldest record first.
+    OldestFirst,
+}
+
+/// A question to the index.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The key, or all records.
+    pub key: Option<IndexKey>,
+    /// First moment, inclusive.
+    pub from: UnixMillis,
+    /// Last moment, inclusive.
+    pub to: UnixMillis,
+    /// Most answers.
+    pub limit: usize,
+    /// The order of answers.
+    pub order: Order,
+}
+
+impl Query {
+    /// All records with this key, newest first, at most 1000.
+    #[must_use]
+    pub fn by_key(key: IndexKey) -> Self {
+        Self { key: Some(key), ..Self::all() }
+    }
+
+    /// All records, newest first, at most 1000.
+    #[must_use]
+    pub fn all() -> Self {
+        let to = UnixMillis(u64::MAX);
+        Self { key: None, from: UnixMillis(0), to, limit: 1000, order: Order::NewestFirst }
+    }
+}

@@ -1,0 +1,50 @@
+//! The message log of a hub: every exchange, refusal and officer's act, durable before anyone
+//! acts on it (promises P1 to P3), provable for ever after (P5), and without personal data in
+//! anything that is published (P6).
+//!
+//! ```text
+//!  submit ──► committer ──► segments/*.seg      the truth: one write, one fdatasync, then receipts
+//!                 │ durable size
+//!                 ├──► publisher ──► tlog/      tiles, entry bundles, signed checkpoint (C2SP)
+//!                 └──► indexer ───► index/      sled: exchange, subject, client, … → record indexes
+//! ```
+//!
+//! Publisher and indexer follow the segments by reading them back; what they write is derived and
+//! is made anew from the segments whenever it is missing or wrong. Nothing reads or changes a
+//! record's meaning here: a leaf is bytes, and the caller's function names its index keys.
+//!
+//! What each store is trusted for:
+//! - `segments/`: **trusted for completeness until checkpointed**. Who can change it can drop
+//!   records newer than the last checkpoint; any other change fails a checksum or contradicts the
+//!   checkpoint that others hold.
+//! - `tlog/checkpoint`: **trusted against rollback**: who can delete it together with the newest
+//!   records can make the log forget them; witnesses and peers that hold a checkpoint notice.
+//! - `tlog/tile`, `index/`: **not trusted**: who can change them can hide records from a search or
+//!   break proofs, which then do not verify; both are rebuilt from the segments.
+//! - `keys/`: **trusted for secrecy**: who can read it can open evidence and link pseudonyms.
+
+mod audit;
+mod committer;
+mod disk;
+mod edge;
+mod entry;
+mod error;
+mod frame;
+mod index;
+mod log;
+mod open;
+mod options;
+mod publisher;
+mod recovery;
+mod segments;
+mod tiles;
+pub mod vault;
+
+pub use entry::{Entry, LogReceipt, PendingReceipt, StoredRecord};
+pub use error::LogError;
+pub use index::{IndexKey, IndexKeys, IndexKind, Order, Query};
+pub use log::MessageLog;
+pub use options::{LogLimits, LogOptions};
+
+#[cfg(test)]
+mod tests;

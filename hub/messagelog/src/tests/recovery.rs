@@ -1,0 +1,204 @@
+//! What opening a log makes of files that a crash, a disk or a person has changed.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::{append, copy_dir, entry, leaf, open, options};
+use crate::disk::OsDisk;
+use crate::recovery::recover;
+use crate::{LogError, LogLimits, MessageLog};
+
+fn tail(dir: &Path) -> PathBuf {
+    dir.join("segments/00000000000000000000.seg")
+}
+
+/// Five acknowledged records, each in a batch of its own; the checkpoint covers none. Gives the
+/// segment's length after each.
+async fn five(dir: &Path) -> Vec<u64> {
+    let log = open(dir);
+    let mut ends = Vec::new();
+    for n in 0..5 {
+        log.append(entry(n)).await.unwrap();
+        ends.push(fs::metadata(tail(dir)).unwrap().len());
+    }
+    ends
+}
+
+fn recovered_size(dir: &Path, covered: u64) -> Result<u64, LogError> {
+    recover(&dir.join("segments"), covered, &OsDisk).map(|recovered| recovered.segments.size())
+}
+
+#[tokio::test]
+async fn a_tail_cut_at_any_byte_keeps_every_whole_record_and_takes_new_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = five(dir.path()).await;
+    let whole = fs::read(tail(dir.path())).unwrap();
+    for cut in 0..=whole.len() {
+        fs::write(tail(dir.path()), &whole[..cut]).unwrap();
+        let bytes = u64::try_from(cut).unwrap();
+        let kept: Vec<u64> = ends.iter().copied().filter(|end| *end <= bytes).collect();
+        let size = recovered_size(dir.path(), 0).unwrap();
+        assert_eq!(usize::try_from(size).unwrap(), kept.len(), "cut at {cut}");
+        let left = fs::metadata(tail(dir.path())).unwrap().len();
+        assert_eq!(left, kept.last().copied().unwrap_or(0), "torn bytes go");
+    }
+    fs::write(tail(dir.path()), &whole[..whole.len() - 3]).unwrap();
+    let log = open(dir.path());
+    assert_eq!(log.append(entry(7)).await.unwrap().index(), 4);
+    assert_eq!(log.read(4).unwrap().leaf, leaf(7));
+}
+
+#[tokio::test]
+async fn a_tail_cut_below_the_checkpoint_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    five(dir.path()).await;
+    let whole = fs::read(tail(dir.path())).unwrap();
+    for cut in 0..whole.len() {
+        fs::write(tail(dir.path()), &whole[..cut]).unwrap();
+        let refused = recovered_size(dir.path(), 5);
+        assert!(matches!(refused, Err(LogError::Contradiction { .. })), "cut at {cut}");
+        assert_eq!(fs::read(tail(dir.path())).unwrap(), &whole[..cut]);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_byte_before_the_last_batch_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ends = five(dir.path()).await;
+    let whole = fs::read(tail(dir.path())).unwrap();
+    let last_batch = usize::try_from(ends[3]).unwrap();
+    for at in 0..last_batch {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        fs::write(tail(dir.path()), &changed).unwrap();
+        let refused = recovered_size(dir.path(), 0);
+        assert!(matches!(refused, Err(LogError::Corrupt { .. })), "byte {at}: {refused:?}");
+        assert_eq!(fs::read(tail(dir.path())).unwrap(), changed, "nothing is cut");
+    }
+    // The last batch looks like a torn one, unless the checkpoint covers it.
+    let mut changed = whole;
+    changed[last_batch + 20] ^= 0x10;
+    fs::write(tail(dir.path()), &changed).unwrap();
+    assert!(matches!(recovered_size(dir.path(), 5), Err(LogError::Contradiction { .. })));
+    assert_eq!(recovered_size(dir.path(), 0).unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_batch_that_reached_the_disk_in_parts_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    five(dir.path()).await;
+    let log = open(dir.path());
+    let before = fs::metadata(tail(dir.path())).unwrap().len();
+    // One batch of three in which the first page is lost and the later ones are there.
+    let mut batch = Vec::new();
+    for seq in 5..8 {
+        crate::frame::push_frame(&mut batch, seq, 5, &entry(seq)).unwrap();
+    }
+    batch[..30].fill(0);
+    drop(log);
+    let whole = [fs::read(tail(dir.path())).unwrap(), batch].concat();
+    fs::write(tail(dir.path()), whole).unwrap();
+    assert_eq!(recovered_size(dir.path(), 5).unwrap(), 5);
+    assert_eq!(fs::metadata(tail(dir.path())).unwrap().len(), before);
+}
+
+/// Sixty records in segments of about five.
+async fn many_segments(dir: &Path) -> MessageLog {
+    let mut small = options(dir);
+    small.limits = LogLimits { segment_bytes: 400, ..small.limits };
+    let log = MessageLog::open(small).unwrap();
+    for n in 0..60 {
+        log.append(entry(n)).await.unwrap();
+    }
+    log
+}
+
+fn segment_files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir.join("segments")).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().unwrap() == extension).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn records_are_read_across_segments_and_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = many_segments(dir.path()).await;
+    assert!(segment_files(dir.path(), "seg").len() > 5);
+    log.close().await;
+    for log in [log, open(dir.path())] {
+        for n in 0..60 {
+            assert_eq!(log.read(n).unwrap().leaf, leaf(n));
+        }
+        let mut seen = Vec::new();
+        log.scan(13, |index, record| {
+            assert_eq!(record.leaf, leaf(index));
+            seen.push(index);
+            if index < 50 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .unwrap();
+        assert!(seen.into_iter().eq(13..=50));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_or_wrong_offset_file_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    many_segments(dir.path()).await.close().await;
+    let offsets = segment_files(dir.path(), "off");
+    let kept: Vec<_> = offsets.iter().map(|path| fs::read(path).unwrap()).collect();
+    fs::remove_file(&offsets[0]).unwrap();
+    fs::write(&offsets[1], b"").unwrap();
+    let log = open(dir.path());
+    fs::write(&offsets[2], vec![0xff; kept[2].len()]).unwrap();
+    for n in 0..60 {
+        assert_eq!(log.read(n).unwrap().leaf, leaf(n));
+    }
+    let again: Vec<_> = offsets.iter().map(|path| fs::read(path).unwrap()).collect();
+    assert_eq!(again, kept);
+}
+
+#[tokio::test]
+async fn a_missing_or_shortened_sealed_segment_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    many_segments(dir.path()).await.close().await;
+    for (at, change) in [(0, None), (2, None), (2, Some(3)), (3, Some(100))] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let segment = &segment_files(copy.path(), "seg")[at];
+        match change {
+            None => fs::remove_file(segment).unwrap(),
+            Some(bytes) => {
+                let whole = fs::read(segment).unwrap();
+                fs::write(segment, &whole[..whole.len() - bytes]).unwrap();
+            }
+        }
+        let refused = MessageLog::open(options(copy.path()));
+        assert!(matches!(refused, Err(LogError::Corrupt { .. })), "{at}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_byte_in_a_sealed_segment_is_seen_when_it_is_read_and_by_the_audit() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = many_segments(dir.path()).await;
+    log.close().await;
+    assert_eq!(log.audit().unwrap(), 60);
+    let segment = &segment_files(dir.path(), "seg")[1];
+    let mut changed = fs::read(segment).unwrap();
+    changed[40] ^= 1;
+    fs::write(segment, changed).unwrap();
+    let damaged = (0..60).filter(|n| log.read(*n).is_err()).count();
+    assert_eq!(damaged, 1);
+    assert!(matches!(log.audit(), Err(LogError::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    assert!(matches!(MessageLog::open(options(dir.path())), Err(LogError::InUse { .. })));
+    drop(log);
+    append(&open(dir.path()), 0..1).await;
+}

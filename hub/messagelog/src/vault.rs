@@ -1,0 +1,325 @@
+//! The keys that make records readable, and their destruction (promise P6).
+//!
+//! Evidence is sealed with AES-256-GCM under a key for each calendar year; people are pseudonyms
+//! under another. Destroying a year's key file erases all evidence, or all links between people
+//! and records, of that year, in every backup of the log at once, and leaves every proof valid.
+//! So keep backups of `keys/` apart from those of the log, and destroy them together.
+//!
+//! Sealed form: version 1 · key id 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes. The nonce
+//! is random; NIST SP 800-38D §8.3 allows 2^32 sealings under one key, more than a hub makes in a
+//! year at 130 records a second, and the chance of a collision stays below 2^-32.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use schemas::digest::{Pseudonym, Sha256};
+use zeroize::Zeroizing;
+
+use crate::disk::sync_parent;
+
+const VERSION: u8 = 1;
+const KEY_ID_BYTES: usize = 4;
+const NONCE_BYTES: usize = 12;
+const KEY_BYTES: usize = 32;
+
+type Key = Zeroizing<[u8; KEY_BYTES]>;
+type Keys = HashMap<(KeyUse, i16), Key>;
+
+/// What a year's key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyUse {
+    /// Sealing evidence: `evidence-YYYY.key`.
+    Evidence,
+    /// Pseudonyms of people: `pseudonym-YYYY.key`.
+    Pseudonym,
+}
+
+impl KeyUse {
+    fn file_name(self, year: i16) -> String {
+        match self {
+            Self::Evidence => format!("evidence-{year:04}.key"),
+            Self::Pseudonym => format!("pseudonym-{year:04}.key"),
+        }
+    }
+}
+
+/// What the vault cannot do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The key was destroyed; what it sealed is gone for good, and meant to be.
+    #[error(
+        "own hub: the evidence of {year} was erased: its key was destroyed; nothing repairs it"
+    )]
+    Erased {
+        /// The calendar year.
+        year: i16,
+    },
+    /// The bytes are not what was sealed, or not for this record.
+    #[error(
+        "own hub: sealed evidence of {year} does not open under its key: its bytes or its record \
+         were changed; restore the record from a backup"
+    )]
+    Changed {
+        /// The calendar year.
+        year: i16,
+    },
+    /// A key file is not usable.
+    #[error("own hub: the key file {path} is not usable: {cause}; {repair}")]
+    KeyFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        cause: String,
+        /// What the operator does.
+        repair: &'static str,
+    },
+    /// The machine gave no randomness, or the text is longer than the cipher takes.
+    #[error("own hub: evidence could not be sealed; retry, and restart the hub if it stays so")]
+    NotSealed,
+}
+
+/// Seals evidence and makes pseudonyms; shared between threads.
+pub struct Vault {
+    dir: PathBuf,
+    keys: Mutex<Keys>,
+    random: SystemRandom,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vault({})", self.dir.display())
+    }
+}
+
+impl Vault {
+    /// Opens the vault whose key files are in `dir`, `keys/` of a log; makes the directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read, or a key file can be read by others.
+    pub fn open(dir: &Path) -> Result<Self, VaultError> {
+        let refused = |cause: io::Error| key_file(dir, &cause);
+        fs::create_dir_all(dir).map_err(refused)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(refused)?;
+        let keys = Mutex::new(HashMap::new());
+        let vault = Self { dir: dir.to_owned(), keys, random: SystemRandom::new() };
+        for key_use in [KeyUse::Evidence, KeyUse::Pseudonym] {
+            for year in vault.years(key_use)? {
+                vault.existing_key(key_use, year)?;
+            }
+        }
+        Ok(vault)
+    }
+
+    /// Seals evidence of a year. `aad` binds it to its record and must be given again to open it.
+    ///
+    /// # Errors
+    /// When the year's key cannot be read or made.
+    pub fn seal(&self, year: i16, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let key = self.key(KeyUse::Evidence, year)?;
+        let mut nonce = [0; NONCE_BYTES];
+        self.random.fill(&mut nonce).map_err(|_| VaultError::NotSealed)?;
+        let mut ciphertext = plain.to_vec();
+        aead_key(&key)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad),
+                &mut ciphertext,
+            )
+            .map_err(|_| VaultError::NotSealed)?;
+        Ok([&[VERSION][..], &key_id(&key), &nonce, &ciphertext].concat())
+    }
+
+    /// Opens sealed evidence of a year.
+    ///
+    /// # Errors
+    /// [`VaultError::Erased`] when its key is gone; [`VaultError::Changed`] when the bytes or
+    /// `aad` are not those that were sealed.
+    pub fn open_sealed(
+        &self,
+        year: i16,
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let changed = VaultError::Changed { year };
+        let body = sealed.strip_prefix(&[VERSION]).ok_or(changed.clone())?;
+        let (id, body) = body.split_first_chunk::<KEY_ID_BYTES>().ok_or(changed.clone())?;
+        let (nonce, ciphertext) = body.split_first_chunk().ok_or(changed.clone())?;
+        let key = self.existing_key(KeyUse::Evidence, year)?;
+        // Another key of the same year: the one that sealed this was destroyed before.
+        let key = key.filter(|key| key_id(key) == *id).ok_or(VaultError::Erased { year })?;
+        let mut plain = Zeroizing::new(ciphertext.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = aead_key(&key).open_in_place(nonce, Aad::from(aad), &mut plain);
+        let length = opened.map_err(|_| changed)?.len();
+        plain.truncate(length);
+        Ok(plain)
+    }
+
+    /// The pseudonym of a person in records of a year.
+    ///
+    /// # Errors
+    /// When the year's key cannot be read or made.
+    pub fn pseudonym(&self, year: i16, identifier: &str) -> Result<Pseudonym, VaultError> {
+        let key = self.key(KeyUse::Pseudonym, year)?;
+        Ok(pseudonym(&key, identifier))
+    }
+
+    /// The pseudonyms of a person in every year whose key is kept, ascending: what to search for.
+    ///
+    /// # Errors
+    /// When a key cannot be read.
+    pub fn pseudonyms(&self, identifier: &str) -> Result<Vec<(i16, Pseudonym)>, VaultError> {
+        let mut found = Vec::new();
+        for year in self.years(KeyUse::Pseudonym)? {
+            if let Some(key) = self.existing_key(KeyUse::Pseudonym, year)? {
+                found.push((year, pseudonym(&key, identifier)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Destroys a year's key on this machine: its bytes are overwritten and its file removed. On
+    /// disks that move data, and in backups, the file system's own means have to follow.
+    ///
+    /// # Errors
+    /// When the file cannot be removed. A key that is already gone is no error.
+    pub fn destroy(&self, key_use: KeyUse, year: i16) -> Result<(), VaultError> {
+        let mut keys = self.keys();
+        keys.remove(&(key_use, year));
+        let path = self.path(key_use, year);
+        let destroyed = || {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            file.write_all(&[0; KEY_BYTES])?;
+            file.sync_all()?;
+            fs::remove_file(&path)?;
+            sync_parent(&path)
+        };
+        match destroyed() {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(key_file(&path, &cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The year's key; made when it is missing.
+    fn key(&self, key_use: KeyUse, year: i16) -> Result<Key, VaultError> {
+        let mut keys = self.keys();
+        if let Some(key) = keys.get(&(key_use, year)) {
+            return Ok(key.clone());
+        }
+        let path = self.path(key_use, year);
+        let key = match read_key(&path)? {
+            Some(key) => key,
+            None => self.make_key(&path)?,
+        };
+        keys.insert((key_use, year), key.clone());
+        Ok(key)
+    }
+
+    /// The year's key from its file, never from memory: a file that was removed erases at once.
+    fn existing_key(&self, key_use: KeyUse, year: i16) -> Result<Option<Key>, VaultError> {
+        let mut keys = self.keys();
+        let key = read_key(&self.path(key_use, year))?;
+        if key.is_none() {
+            keys.remove(&(key_use, year));
+        }
+        Ok(key)
+    }
+
+    /// Makes a key that is durable before anything is sealed with it.
+    fn make_key(&self, path: &Path) -> Result<Key, VaultError> {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        self.random.fill(&mut *key).map_err(|_| VaultError::NotSealed)?;
+        let unfinished = path.with_extension("tmp");
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+            file.write_all(&*key)?;
+            file.sync_all()?;
+            fs::rename(&unfinished, path)?;
+            sync_parent(path)
+        };
+        write().map_err(|cause| key_file(path, &cause))?;
+        tracing::info!(key = %path.display(), "made the year's key; keep its backup apart from the log's");
+        Ok(key)
+    }
+
+    /// The years that have a key file, ascending.
+    fn years(&self, key_use: KeyUse) -> Result<Vec<i16>, VaultError> {
+        let refused = |cause: io::Error| key_file(&self.dir, &cause);
+        let mut years = Vec::new();
+        for file in fs::read_dir(&self.dir).map_err(refused)? {
+            let name = file.map_err(refused)?.file_name();
+            let year = name.to_str().and_then(|name| name.strip_suffix(".key")?.split_once('-'));
+            let year = year.and_then(|(_, year)| year.parse().ok());
+            years.extend(year.filter(|year| name.to_str() == Some(&key_use.file_name(*year))));
+        }
+        years.sort_unstable();
+        Ok(years)
+    }
+
+    fn path(&self, key_use: KeyUse, year: i16) -> PathBuf {
+        self.dir.join(key_use.file_name(year))
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_key(path: &Path) -> Result<Option<Key>, VaultError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(key_file(path, &cause)),
+    };
+    let refused = |cause: &str, repair| VaultError::KeyFile {
+        path: path.display().to_string(),
+        cause: cause.to_owned(),
+        repair,
+    };
+    let file = File::open(path).and_then(|file| file.metadata());
+    let mode = file.map_err(|cause| key_file(path, &cause))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let repair = "run `chmod 600` on it, and find out who could read it";
+        return Err(refused("others than its owner have rights on it", repair));
+    }
+    let key: [u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| {
+        refused("it does not hold 32 bytes", "restore it from the backup of the keys")
+    })?;
+    Ok(Some(Zeroizing::new(key)))
+}
+
+fn key_file(path: &Path, cause: &io::Error) -> VaultError {
+    VaultError::KeyFile {
+        path: path.display().to_string(),
+        cause: cause.to_string(),
+        repair: "check its rights and the disk",
+    }
+}
+
+fn aead_key(key: &[u8; KEY_BYTES]) -> LessSafeKey {
+    #[allow(clippy::expect_used, reason = "AES-256 takes any 32 bytes")]
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("a key of 32 bytes"))
+}
+
+/// Tells keys of a year apart without telling anything about them.
+fn key_id(key: &[u8; KEY_BYTES]) -> [u8; KEY_ID_BYTES] {
+    let [a, b, c, d, ..] = Sha256::of_parts(&[b"koprik evidence key id", key]).0;
+    [a, b, c, d]
+}
+
+fn pseudonym(key: &[u8; KEY_BYTES], identifier: &str) -> Pseudonym {
+    Pseudonym::of(identifier, &hmac::Key::new(hmac::HMAC_SHA256, key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! Keys, certificates and TLS of Koʻprik.
+//!
+//! - [`trust`]: public keys and certificates as values, without I/O.
+//! - [`tls`]: rustls configurations that pin the certificates of the global configuration.
+//! - [`signer`]: the only code that touches private keys.
+//! - [`authority`]: a small certification authority.
+//!
+//! ring is the only cryptography, and every rustls configuration names it: a process default would
+//! break as soon as a second provider came into the tree.
+
+pub mod authority;
+pub mod signer;
+pub mod tls;
+pub mod trust;

@@ -1,0 +1,309 @@
+//! Signed notes: a text and the signatures of those who vouch for it (C2SP signed-note). Ed25519
+//! signatures (type 0x01) are made and verified; lines of unknown keys are kept and ignored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use crate::digest::Sha256;
+use crate::encoding::{base64, from_base64};
+
+/// Largest note, bytes: a checkpoint with 16 post-quantum cosignatures of 5 kB fits.
+pub const NOTE_BYTES: usize = 128 * 1024;
+/// Most signatures of a note; C2SP asks verifiers to accept at least 16.
+pub const NOTE_SIGNATURES: usize = 64;
+
+const DASH: &str = "\u{2014} ";
+
+/// A note is not well-formed or not signed by the key it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// The note breaks a rule of the format.
+    #[error("signed note: {0}; ask its origin for it again, it was changed on its way")]
+    Malformed(&'static str),
+    /// A key name is empty or has a space or plus sign.
+    #[error("signed note: a key name is not empty and has no space and no plus sign")]
+    KeyName,
+    /// The text is not a verifier key.
+    #[error("verifier key: {0}; copy it again from the global configuration")]
+    VerifierKey(&'static str),
+    /// No signature of the key is there.
+    #[error("signed note: no signature by {0}; use the key of the log that signed it")]
+    NotSigned(String),
+    /// The key's signature is not one of this text.
+    #[error("signed note: the signature by {0} does not verify: the text is not what was signed")]
+    BadSignature(String),
+}
+
+/// One signature line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteSignature {
+    name: String,
+    key_id: u32,
+    bytes: Vec<u8>,
+}
+
+impl NoteSignature {
+    /// A signature by the key with this name and id.
+    ///
+    /// # Errors
+    /// When the name is not a key name or the signature is empty.
+    pub fn new(name: &str, key_id: u32, bytes: Vec<u8>) -> Result<Self, NoteError> {
+        check_name(name)?;
+        if bytes.is_empty() {
+            return Err(NoteError::Malformed("a signature is empty"));
+        }
+        Ok(Self { name: name.to_owned(), key_id, bytes })
+    }
+
+    /// The key's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn key_id(&self) -> u32 {
+        self.key_id
+    }
+
+    /// The signature without the key id.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl FromStr for NoteSignature {
+    type Err = NoteError;
+
+    /// Reads a line without its newline.
+    fn from_str(line: &str) -> Result<Self, NoteError> {
+        let malformed = NoteError::Malformed("a signature line is not `— name base64`");
+        let fields = line.strip_prefix(DASH).and_then(|rest| rest.split_once(' '));
+        let (name, encoded) = fields.ok_or_else(|| malformed.clone())?;
+        let decoded = from_base64(encoded).ok_or_else(|| malformed.clone())?;
+        let (id, bytes) = decoded.split_first_chunk().ok_or(malformed)?;
+        Self::new(name, u32::from_be_bytes(*id), bytes.to_vec())
+    }
+}
+
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoded = base64(&[&self.key_id.to_be_bytes()[..], &self.bytes].concat());
+        write!(f, "{DASH}{} {encoded}", self.name)
+    }
+}
+
+/// A note, read but not yet trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<NoteSignature>,
+}
+
+impl Note {
+    /// A note of a text that ends in a newline, with its signatures.
+    ///
+    /// # Errors
+    /// When the text has control characters or no newline at its end, or a limit is passed.
+    pub fn new(text: &str, signatures: Vec<NoteSignature>) -> Result<Self, NoteError> {
+        Self::new_up_to(NOTE_BYTES, text, signatures)
+    }
+
+    /// As [`Note::new`] for texts that may be longer, up to `limit_bytes`: a global configuration.
+    ///
+    /// # Errors
+    /// Those of [`Note::new`].
+    pub fn new_up_to(
+        limit_bytes: usize,
+        text: &str,
+        signatures: Vec<NoteSignature>,
+    ) -> Result<Self, NoteError> {
+        if !text.ends_with('\n') {
+            return Err(NoteError::Malformed("the text does not end in a newline"));
+        }
+        if text.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(NoteError::Malformed("the text has a control character"));
+        }
+        if signatures.len() > NOTE_SIGNATURES || text.len() > limit_bytes {
+            return Err(NoteError::Malformed("it is longer than a note may be"));
+        }
+        Ok(Self { text: text.to_owned(), signatures })
+    }
+
+    /// Reads a note. One text gives one note and back, byte for byte.
+    ///
+    /// # Errors
+    /// When it breaks the format.
+    pub fn parse(note: &str) -> Result<Self, NoteError> {
+        Self::parse_up_to(NOTE_BYTES, note)
+    }
+
+    /// As [`Note::parse`] for notes that may be longer, up to `limit_bytes`: a global configuration.
+    ///
+    /// # Errors
+    /// When it breaks the format.
+    pub fn parse_up_to(limit_bytes: usize, note: &str) -> Result<Self, NoteError> {
+        if note.len() > limit_bytes {
+            return Err(NoteError::Malformed("it is longer than a note may be"));
+        }
+        let no_signatures = NoteError::Malformed("it has no signatures after a blank line");
+        let blank = note.rfind("\n\n").ok_or(no_signatures.clone())?;
+        let (text, rest) = note.split_at(blank + 1);
+        let lines = rest.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n'));
+        let lines = lines.ok_or(no_signatures)?;
+        let signatures = lines.split('\n').map(str::parse).collect::<Result<_, _>>()?;
+        Self::new_up_to(limit_bytes, text, signatures)
+    }
+
+    /// The text that is signed, with its last newline.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The signatures, in the note's order.
+    #[must_use]
+    pub fn signatures(&self) -> &[NoteSignature] {
+        &self.signatures
+    }
+
+    /// The note with one more signature, for example a witness's.
+    ///
+    /// # Errors
+    /// When it has as many as it may have.
+    pub fn with_signature(mut self, signature: NoteSignature) -> Result<Self, NoteError> {
+        self.signatures.push(signature);
+        if self.signatures.len() > NOTE_SIGNATURES {
+            return Err(NoteError::Malformed("it has more signatures than a note may have"));
+        }
+        Ok(self)
+    }
+
+    /// The signatures of the key with this name and id.
+    pub(super) fn signatures_of<'a>(
+        &'a self,
+        name: &'a str,
+        key_id: u32,
+    ) -> impl Iterator<Item = &'a NoteSignature> {
+        self.signatures.iter().filter(move |line| line.name == name && line.key_id == key_id)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// Verifies Ed25519 signatures of one key. Text form: the verifier key `name+id+base64`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteVerifier {
+    name: String,
+    key_id: u32,
+    public_key: [u8; 32],
+}
+
+const TYPE_ED25519: u8 = 0x01;
+
+impl NoteVerifier {
+    /// The verifier of an Ed25519 public key (RFC 8032, 32 bytes).
+    ///
+    /// # Errors
+    /// When the name is not a key name.
+    pub fn ed25519(name: &str, public_key: [u8; 32]) -> Result<Self, NoteError> {
+        check_name(name)?;
+        let key_id = key_id(name, TYPE_ED25519, &public_key);
+        Ok(Self { name: name.to_owned(), key_id, public_key })
+    }
+
+    /// The key's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn key_id(&self) -> u32 {
+        self.key_id
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
+    /// Checks that the key signed the note, and that no signature in its name is false.
+    ///
+    /// # Errors
+    /// When there is no signature of the key, or one that does not verify.
+    pub fn verify(&self, note: &Note) -> Result<(), NoteError> {
+        let key = UnparsedPublicKey::new(&ED25519, self.public_key);
+        let mut signed = false;
+        for line in note.signatures_of(&self.name, self.key_id) {
+            let checked = key.verify(note.text.as_bytes(), &line.bytes);
+            checked.map_err(|_| NoteError::BadSignature(self.name.clone()))?;
+            signed = true;
+        }
+        if signed { Ok(()) } else { Err(NoteError::NotSigned(self.name.clone())) }
+    }
+}
+
+impl fmt::Display for NoteVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = base64(&[&[TYPE_ED25519][..], &self.public_key].concat());
+        write!(f, "{}+{:08x}+{key}", self.name, self.key_id)
+    }
+}
+
+impl FromStr for NoteVerifier {
+    type Err = NoteError;
+
+    fn from_str(text: &str) -> Result<Self, NoteError> {
+        let (name, id, public_key) = parse_verifier_key(text, TYPE_ED25519)?;
+        let verifier = Self::ed25519(name, public_key)?;
+        if format!("{:08x}", verifier.key_id) == id {
+            Ok(verifier)
+        } else {
+            Err(NoteError::VerifierKey("its id is not that of its key"))
+        }
+    }
+}
+
+/// Splits a verifier key into name, id and Ed25519 key of the expected signature type.
+pub(super) fn parse_verifier_key(
+    text: &str,
+    signature_type: u8,
+) -> Result<(&str, &str, [u8; 32]), NoteError> {
+    let malformed = NoteError::VerifierKey("it is not `name+id+base64`");
+    let mut fields = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(encoded)) = (fields.next(), fields.next(), fields.next())
+    else {
+        return Err(malformed);
+    };
+    let key = from_base64(encoded).ok_or(malformed)?;
+    let key = key.strip_prefix(&[signature_type]).and_then(|key| key.try_into().ok());
+    let key = key.ok_or(NoteError::VerifierKey("its key is of another type"))?;
+    Ok((name, id, key))
+}
+
+/// `SHA-256(name || 0x0A || type || public key)`, its first four bytes, big-endian.
+pub(super) fn key_id(name: &str, signature_type: u8, public_key: &[u8]) -> u32 {
+    let digest = Sha256::of_parts(&[name.as_bytes(), &[0x0a, signature_type], public_key]);
+    let [a, b, c, d, ..] = digest.0;
+    u32::from_be_bytes([a, b, c, d])
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), NoteError> {
+    let refused = |c: char| c.is_whitespace() || c < ' ' || c == '+';
+    if name.is_empty() || name.contains(refused) { Err(NoteError::KeyName) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! A federation in one process: every server a task tree of its own, one clock for all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_kit::{AdapterConfig, RunningAdapter};
+use anyhow::Context as _;
+use hub_central::{CentralConfig, RunningCentral};
+use hub_server::{HubConfig, RunningHub};
+use register_server::{RegisterConfig, RunningRegister};
+use schemas::clock::Clock;
+
+use crate::layout::Layout;
+
+/// Servers that run; each can be stopped and started alone.
+#[derive(Debug)]
+pub struct Federation {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// The clock that all servers share.
+    pub clock: Clock,
+    /// The central server, while it runs.
+    pub central: Option<RunningCentral>,
+    /// Security servers that run, by agency name or `register`.
+    pub hubs: BTreeMap<String, RunningHub>,
+    /// Adapters that run, by agency name.
+    pub adapters: BTreeMap<String, RunningAdapter>,
+    /// The register, while it runs.
+    pub register: Option<RunningRegister>,
+}
+
+impl Federation {
+    /// A federation of which nothing runs yet.
+    #[must_use]
+    pub fn new(layout: Layout, clock: Clock) -> Self {
+        let (hubs, adapters) = (BTreeMap::new(), BTreeMap::new());
+        Self { layout, clock, central: None, hubs, adapters, register: None }
+    }
+
+    /// Starts everything and waits until every hub has the global configuration.
+    ///
+    /// # Errors
+    /// The first server that does not start, with its reason.
+    pub async fn start_all(&mut self) -> anyhow::Result<()> {
+        self.start_central().await?;
+        for agency in self.layout.agencies.clone() {
+            self.start_adapter(agency.name).await?;
+        }
+        for hub in self.layout.hubs.keys().cloned().collect::<Vec<_>>() {
+            self.start_hub(&hub).await?;
+        }
+        self.start_register().await
+    }
+
+    /// Starts the central server.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_central(&mut self) -> anyhow::Result<()> {
+        let config = CentralConfig::load(&self.layout.central.0)?;
+        let running = hub_central::start(config, self.clock.clone()).await?;
+        self.central = Some(running);
+        Ok(())
+    }
+
+    /// Starts a security server and gives it the global configuration if it can have it.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_hub(&mut self, name: &str) -> anyhow::Result<()> {
+        let place = self.layout.hubs.get(name).context("no such hub")?;
+        let config = HubConfig::load(&place.config)?;
+        let file = Some(place.config.clone());
+        let hub = hub_server::start(config, file, self.clock.clone())
+            .await
+            .with_context(|| format!("hub {name}"))?;
+        // A hub starts without its central server too (promise P7); then it keeps what it has.
+        let _ = hub.refresh().await;
+        self.hubs.insert(name.to_owned(), hub);
+        Ok(())
+    }
+
+    /// Starts an adapter on its database, with the tables made if they are missing.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_adapter(&mut self, name: &str) -> anyhow::Result<()> {
+        let (file, _) = self.layout.adapters.get(name).context("no such adapter")?;
+        let config = AdapterConfig::load(file)?;
+        let definition = config.definition()?;
+        adapter_kit::prepare(&definition).await?;
+        let running = adapter_kit::start(definition, config.listen).await?;
+        self.adapters.insert(name.to_owned(), running);
+        Ok(())
+    }
+
+    /// Starts the register.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_register(&mut self) -> anyhow::Result<()> {
+        let config = RegisterConfig::load(&self.layout.register.0)?;
+        self.register = Some(register_server::start(config, self.clock.clone()).await?);
+        Ok(())
+    }
+
+    /// Puts the six people of the worked example into the databases of the adapters.
+    ///
+    /// # Errors
+    /// The database's reason.
+    pub async fn seed(&self) -> anyhow::Result<()> {
+        for (file, _) in self.layout.adapters.values() {
+            let definition = AdapterConfig::load(file)?.definition()?;
+            adapter_kit::prepare(&definition).await?;
+            if let Some(seed) = definition.seed() {
+                adapter_kit::load_seed(&definition, seed).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A security server that runs.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hub(&self, name: &str) -> anyhow::Result<&RunningHub> {
+        self.hubs.get(name).with_context(|| format!("hub {name} does not run"))
+    }
+
+    /// Stops a security server.
+    pub async fn stop_hub(&mut self, name: &str) {
+        if let Some(hub) = self.hubs.remove(name) {
+            hub.stop().await;
+        }
+    }
+
+    /// Stops an adapter.
+    pub async fn stop_adapter(&mut self, name: &str) {
+        if let Some(adapter) = self.adapters.remove(name) {
+            adapter.stop().await;
+        }
+    }
+
+    /// Stops the central server.
+    pub async fn stop_central(&mut self) {
+        if let Some(central) = self.central.take() {
+            central.stop().await;
+        }
+    }
+
+    /// Publishes changed content and brings it into force at every hub that runs.
+    ///
+    /// # Errors
+    /// When the central server does not publish it within ten seconds, or a hub refuses it.
+    pub async fn publish(
+        &self,
+        edit: impl FnOnce(&mut schemas::configuration::Content),
+    ) -> anyhow::Result<()> {
+        let before = self.versions();
+        let mut content = self.layout.read_content()?;
+        edit(&mut content);
+        self.layout.write_content(&content)?;
+        let deadline = self.clock.stopwatch();
+        loop {
+            for (name, hub) in &self.hubs {
+                hub.refresh().await.map_err(|e| anyhow::anyhow!("hub {name}: {e}"))?;
+            }
+            if self.versions().iter().zip(&before).all(|(new, old)| new > old) {
+                return Ok(());
+            }
+            if deadline.elapsed() > Duration::from_secs(10) {
+                anyhow::bail!("the new content is not in force after 10 s");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn versions(&self) -> Vec<Option<u64>> {
+        self.hubs.values().map(RunningHub::configuration_version).collect()
+    }
+
+    /// Stops everything: the register first, the central server last.
+    pub async fn stop(mut self) {
+        if let Some(register) = self.register.take() {
+            register.stop().await;
+        }
+        for (_, hub) in std::mem::take(&mut self.hubs) {
+            hub.stop().await;
+        }
+        for (_, adapter) in std::mem::take(&mut self.adapters) {
+            adapter.stop().await;
+        }
+        self.stop_central().await;
+    }
+}
+
+/// A federation in a temporary folder that goes with it; for tests and benches.
+#[derive(Debug)]
+pub struct Temporary {
+    /// The federation.
+    pub federation: Federation,
+    /// The folder.
+    pub dir: Arc<tempfile::TempDir>,
+}
