@@ -1,0 +1,105 @@
+//! The evidence of a profile: one file per exchange that a field came from, each verified.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use federation::Layout;
+use serde_json::{Value, json};
+
+use super::register_hub;
+use crate::ask::Admin;
+use crate::commands::verify;
+
+/// Evidence files with what the verifier says of each.
+pub(crate) struct Proof {
+    files: Vec<Evidence>,
+}
+
+struct Evidence {
+    exchange: String,
+    file: PathBuf,
+    service: String,
+    refused: Option<String>,
+}
+
+impl Proof {
+    /// Takes the evidence of every exchange that the profile names and verifies it with the anchor alone.
+    pub(crate) async fn collect(layout: &Layout, profile: &Value) -> anyhow::Result<Self> {
+        let admin = Admin::of(&register_hub(layout)?.config)?;
+        let anchor = verify::read_anchor(&layout.anchor)?;
+        let dir = layout.dir.join("evidence");
+        std::fs::create_dir_all(&dir)?;
+        let mut exchanges = BTreeSet::new();
+        find_exchanges(profile, &mut exchanges);
+        let mut files = Vec::with_capacity(exchanges.len());
+        for exchange in exchanges {
+            let file = dir.join(format!("{exchange}.json"));
+            std::fs::write(&file, admin.bytes(&format!("/v1/evidence/{exchange}")).await?)?;
+            let (service, refused) = match verify::file(&file, &anchor)? {
+                Err(refused) => (String::new(), Some(refused.to_string())),
+                Ok(proved) => {
+                    let first = proved.records.into_iter().next();
+                    (first.and_then(|(_, record)| record.service).unwrap_or_default(), None)
+                }
+            };
+            files.push(Evidence { exchange, file, service, refused });
+        }
+        files.sort_by(|a, b| a.service.cmp(&b.service));
+        Ok(Self { files })
+    }
+
+    /// Whether there is evidence and all of it verifies.
+    pub(crate) fn verified(&self) -> bool {
+        !self.files.is_empty() && self.files.iter().all(|evidence| evidence.refused.is_none())
+    }
+
+    pub(crate) fn as_json(&self) -> Value {
+        self.files
+            .iter()
+            .map(|evidence| json!({ "exchange": evidence.exchange, "file": evidence.file }))
+            .collect()
+    }
+
+    pub(crate) fn as_text(&self, anchor: &Path) -> String {
+        let good = self.files.iter().filter(|evidence| evidence.refused.is_none()).count();
+        let mut text = format!(
+            "\nevidence: {good} of {} exchanges verified offline with the anchor alone\n",
+            self.files.len()
+        );
+        let mut services: Vec<(&str, usize)> = Vec::new();
+        for evidence in &self.files {
+            if let Some(reason) = &evidence.refused {
+                text.push_str(&format!("  NOT VERIFIED {}: {reason}\n", evidence.file.display()));
+            }
+            match services.last_mut() {
+                Some((service, count)) if *service == evidence.service => *count += 1,
+                _ => services.push((&evidence.service, 1)),
+            }
+        }
+        for (service, count) in services {
+            text.push_str(&format!("  {count} × {service}\n"));
+        }
+        if let Some(first) = self.files.first() {
+            text.push_str(&format!(
+                "  koprik verify {} --anchor {}\n",
+                first.file.display(),
+                anchor.display()
+            ));
+        }
+        text
+    }
+}
+
+/// Every `exchange` that stands anywhere in the profile.
+fn find_exchanges(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(exchange)) = fields.get("exchange") {
+                found.insert(exchange.clone());
+            }
+            fields.values().for_each(|value| find_exchanges(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| find_exchanges(value, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! `koprik log show|prove`: a hub's message log through its admin listener.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::ask::Admin;
+use crate::output;
+
+/// The message log of a hub.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Log {
+    /// List records, newest first.
+    Show(Show),
+    /// Write the evidence file of an exchange, or print the inclusion proof of a record.
+    Prove(Prove),
+}
+
+/// Which records.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The hub's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only this exchange.
+    #[arg(long, value_name = "ID")]
+    exchange: Option<String>,
+    /// Only records about this person; the identifier is turned into its pseudonym by the hub.
+    #[arg(long, value_name = "PINFL")]
+    subject: Option<String>,
+    /// Only this client.
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// Only this service.
+    #[arg(long, value_name = "ID")]
+    service: Option<String>,
+    /// Only this outcome: `ok`, a problem code, or an act.
+    #[arg(long)]
+    outcome: Option<String>,
+    /// Not before this moment, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Not after this moment, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+/// What to prove.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    /// The hub's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The exchange whose evidence file is written.
+    #[arg(long, value_name = "ID", conflicts_with = "index", required_unless_present = "index")]
+    exchange: Option<String>,
+    /// Where the evidence file goes; standard output when left out.
+    #[arg(long, short, value_name = "FILE", requires = "exchange")]
+    output: Option<PathBuf>,
+    /// The record whose inclusion proof is printed.
+    #[arg(long)]
+    index: Option<u64>,
+}
+
+impl Log {
+    pub(crate) async fn run(self, json: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Show(show) => show.run(json).await,
+            Self::Prove(prove) => prove.run(json).await,
+        }
+    }
+}
+
+impl Show {
+    async fn run(self, json: bool) -> anyhow::Result<()> {
+        let admin = Admin::of(&self.config)?;
+        let mut query = format!("/v1/records?limit={}", self.limit);
+        let filters = [
+            ("exchange", self.exchange),
+            ("subject", self.subject),
+            ("client", self.client),
+            ("service", self.service),
+            ("outcome", self.outcome),
+            ("from", self.from),
+            ("to", self.to),
+        ];
+        for (name, value) in filters {
+            if let Some(value) = value {
+                query.push_str(&format!("&{name}={}", schemas::identifier::encode_segment(&value).replace('&', "%26").replace('+', "%2B")));
+            }
+        }
+        let found = admin.json(&query).await?;
+        output::print(json, &found, || {
+            let records = found.get("records").and_then(Value::as_array);
+            let lines: Vec<String> = records.into_iter().flatten().map(line).collect();
+            if lines.is_empty() { "no records".to_owned() } else { lines.join("\n") }
+        });
+        Ok(())
+    }
+}
+
+/// A record on one line.
+pub(crate) fn line(found: &Value) -> String {
+    let record = found.get("record");
+    let text = |name: &str| {
+        record.and_then(|record| record.get(name)).and_then(Value::as_str).unwrap_or("-")
+    };
+    format!(
+        "{:>8}  {}  {:8} {:8} {}  {} → {}  {}  {}",
+        found.get("index").and_then(Value::as_u64).unwrap_or_default(),
+        found.get("at").and_then(Value::as_str).unwrap_or("-"),
+        text("side"),
+        text("kind"),
+        text("outcome"),
+        text("client"),
+        text("service"),
+        text("endpoint"),
+        text("exchange"),
+    )
+}
+
+impl Prove {
+    async fn run(self, json: bool) -> anyhow::Result<()> {
+        let admin = Admin::of(&self.config)?;
+        if let Some(index) = self.index {
+            let proof = admin.json(&format!("/v1/proof/inclusion?index={index}")).await?;
+            output::print(json, &proof, || {
+                let checkpoint = proof.get("checkpoint").and_then(Value::as_str).unwrap_or("-");
+                let hashes = proof.get("proof").and_then(Value::as_array);
+                let lines: Vec<&str> =
+                    hashes.into_iter().flatten().filter_map(Value::as_str).collect();
+                format!("{checkpoint}\ninclusion proof of record {index}\n{}", lines.join("\n"))
+            });
+            return Ok(());
+        }
+        let exchange = self.exchange.unwrap_or_default();
+        let file = admin.bytes(&format!("/v1/evidence/{exchange}")).await?;
+        match self.output {
+            None => print!("{}", String::from_utf8_lossy(&file)),
+            Some(path) => {
+                std::fs::write(&path, &file)?;
+                let shown = path.display().to_string();
+                let value = serde_json::json!({ "exchange": exchange, "file": shown });
+                output::print(json, &value, || format!("evidence written to {shown}"));
+            }
+        }
+        Ok(())
+    }
+}

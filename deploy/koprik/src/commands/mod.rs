@@ -1,0 +1,113 @@
+//! The commands. Each file is one command, or a family of them.
+
+mod call;
+mod demo;
+mod explain;
+mod key;
+mod log;
+mod population;
+mod profile;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::logging;
+
+/// Koʻprik: a data-exchange hub between public authorities, and the social register that runs on it.
+#[derive(Debug, Parser)]
+#[command(name = "koprik", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The program log.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogOptions {
+    /// Log level or filter, such as `info` or `hub_server=debug`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long, global = true)]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a whole federation with synthetic people and show one verified household profile.
+    Demo(demo::Demo),
+    /// Run a security server.
+    Hub(serve::Serve),
+    /// Run the central server.
+    Central(serve::Serve),
+    /// Run the social register.
+    Register(serve::Serve),
+    /// Run an agency's adapter.
+    Adapter(serve::Serve),
+    /// Call a service through a hub, as an agency's system would.
+    Call(call::Call),
+    /// Ask the register for a household profile.
+    Profile(profile::Profile),
+    /// Verify an evidence file offline, with the configuration anchor alone.
+    Verify(verify::Verify),
+    /// Look into a hub's message log.
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Say what happened to an exchange, on which side, and what to do.
+    Explain(explain::Explain),
+    /// Make a key file.
+    Key(key::Key),
+    /// Write a synthetic population into databases of the agencies.
+    Population(population::PopulationCommand),
+    /// Print a shell completion script.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs a command; the exit code is the command's.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let serves = matches!(
+        cli.command,
+        Command::Hub(_) | Command::Central(_) | Command::Register(_) | Command::Adapter(_)
+    );
+    logging::start(&cli.log, !serves);
+    let json = cli.json;
+    match cli.command {
+        Command::Demo(demo) => demo.run(json).await?,
+        Command::Hub(serve) => serve.hub(json).await?,
+        Command::Central(serve) => serve.central(json).await?,
+        Command::Register(serve) => serve.register(json).await?,
+        Command::Adapter(serve) => serve.adapter(json).await?,
+        Command::Call(call) => return call.run(json).await,
+        Command::Profile(profile) => profile.run(json).await?,
+        Command::Verify(verify) => return verify.run(json),
+        Command::Log(log) => log.run(json).await?,
+        Command::Explain(explain) => explain.run(json).await?,
+        Command::Key(key) => key.run(json)?,
+        Command::Population(population) => population.run(json).await?,
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "koprik", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,118 @@
+//! `koprik hub|central|register|adapter --config FILE`: one process, one configuration file.
+
+use std::path::PathBuf;
+
+use adapter_kit::AdapterConfig;
+use hub_central::CentralConfig;
+use hub_server::HubConfig;
+use register_server::RegisterConfig;
+use schemas::clock::Clock;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output;
+
+/// One server process.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Check the configuration file and end.
+    #[arg(long)]
+    check_config: bool,
+}
+
+impl Serve {
+    pub(crate) async fn hub(self, json: bool) -> anyhow::Result<()> {
+        let config = HubConfig::load(&self.config)?;
+        if self.checked(json) {
+            return Ok(());
+        }
+        let file = Some(self.config.clone());
+        let mut hub = hub_server::start(config, file, Clock::machine()).await?;
+        let at = hub.addresses();
+        let plain = at.edge_plain.map(|address| address.to_string());
+        announce(json, &json!({ "edge": at.edge, "edge_plain": plain, "peer": at.peer, "admin": at.admin }));
+        tokio::select! {
+            signal = asked_to_stop() => signal?,
+            () = hub.failed() => anyhow::bail!("a part of the hub has failed; see the log"),
+        }
+        hub.stop().await;
+        Ok(())
+    }
+
+    pub(crate) async fn central(self, json: bool) -> anyhow::Result<()> {
+        let config = CentralConfig::load(&self.config)?;
+        if self.checked(json) {
+            return Ok(());
+        }
+        let mut central = hub_central::start(config, Clock::machine()).await?;
+        announce(json, &json!({ "listen": central.address, "admin": central.admin_address }));
+        tokio::select! {
+            signal = asked_to_stop() => signal?,
+            () = central.ended() => anyhow::bail!("a part of the central server has failed; see the log"),
+        }
+        central.stop().await;
+        Ok(())
+    }
+
+    pub(crate) async fn register(self, json: bool) -> anyhow::Result<()> {
+        let config = RegisterConfig::load(&self.config)?;
+        if self.checked(json) {
+            return Ok(());
+        }
+        let register = register_server::start(config, Clock::machine()).await?;
+        announce(json, &json!({ "listen": register.address }));
+        asked_to_stop().await?;
+        register.stop().await;
+        Ok(())
+    }
+
+    pub(crate) async fn adapter(self, json: bool) -> anyhow::Result<()> {
+        let config = AdapterConfig::load(&self.config)?;
+        let definition = config.definition()?;
+        if self.checked(json) {
+            return Ok(());
+        }
+        let mut adapter = adapter_kit::start(definition, config.listen).await?;
+        announce(json, &json!({ "listen": adapter.address }));
+        tokio::select! {
+            signal = asked_to_stop() => signal?,
+            () = adapter.ended() => anyhow::bail!("the adapter has failed; see the log"),
+        }
+        adapter.stop().await;
+        Ok(())
+    }
+
+    fn checked(&self, json: bool) -> bool {
+        if self.check_config {
+            let file = self.config.display().to_string();
+            output::print(json, &json!({ "config": file, "ok": true }), || format!("{file} is good"));
+        }
+        self.check_config
+    }
+}
+
+/// Tells where the server listens, once it does.
+fn announce(json: bool, addresses: &Value) {
+    output::print(json, &json!({ "ready": addresses }), || {
+        let mut text = String::from("listening");
+        for (name, address) in addresses.as_object().into_iter().flatten() {
+            if let Some(address) = address.as_str() {
+                text.push_str(&format!("  {name} {address}"));
+            }
+        }
+        text
+    });
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}

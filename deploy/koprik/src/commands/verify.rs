@@ -1,0 +1,114 @@
+//! `koprik verify FILE --anchor ANCHOR`: offline, step by step, in words. Exit code 0: everything
+//! holds; 1: a step does not hold, or a file cannot be read.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use hub_core::evidence::{self, EvidenceRefusal, Proved};
+use schemas::configuration::Anchor;
+use schemas::limits::EVIDENCE_FILE_MAX_BYTES;
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// A verification.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The evidence file.
+    file: PathBuf,
+    /// The configuration anchor of the instance.
+    #[arg(long, value_name = "FILE")]
+    anchor: PathBuf,
+}
+
+impl Verify {
+    pub(crate) fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+        match file(&self.file, &read_anchor(&self.anchor)?)? {
+            Ok(proved) => {
+                output::print(json, &as_json(&proved), || as_text(&proved));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(refused) => {
+                let EvidenceRefusal { step, reason } = &refused;
+                let value = json!({ "verified": false, "step": format!("{step:?}"), "reason": reason });
+                output::print(json, &value, || {
+                    let claim = step.words();
+                    format!("NOT VERIFIED: this step does not hold: {claim}\nreason: {reason}")
+                });
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
+
+/// Verifies a file.
+pub(crate) fn file(
+    path: &Path,
+    anchor: &Anchor,
+) -> anyhow::Result<Result<Proved, EvidenceRefusal>> {
+    let cannot = || format!("cannot read {}", path.display());
+    let size = std::fs::metadata(path).with_context(cannot)?.len();
+    if size > EVIDENCE_FILE_MAX_BYTES {
+        bail!("{} has {size} bytes, more than any evidence file", path.display());
+    }
+    Ok(evidence::verify(&std::fs::read(path).with_context(cannot)?, anchor))
+}
+
+/// Reads an anchor.
+pub(crate) fn read_anchor(path: &Path) -> anyhow::Result<Anchor> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the anchor {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no anchor", path.display()))
+}
+
+fn as_json(proved: &Proved) -> Value {
+    let steps: Vec<&str> = proved.steps.iter().map(|step| step.words()).collect();
+    let records: Vec<Value> = proved
+        .records
+        .iter()
+        .map(|(index, record)| json!({ "index": index, "record": record }))
+        .collect();
+    json!({
+        "verified": true,
+        "log": proved.origin,
+        "server": proved.server,
+        "tree_size": proved.tree_size,
+        "configuration_version": proved.configuration_version,
+        "steps": steps,
+        "records": records,
+        "not_proved": proved.not_proved,
+    })
+}
+
+fn as_text(proved: &Proved) -> String {
+    let mut text = format!(
+        "VERIFIED: {} records of {} at {}\n\nproved\n",
+        proved.records.len(),
+        proved.server,
+        proved.origin
+    );
+    for step in &proved.steps {
+        text.push_str(&format!("  ✓ {}\n", step.words()));
+    }
+    for (index, record) in &proved.records {
+        let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        text.push_str(&format!(
+            "\nrecord {index} of {}  {:?} at {}  outcome {}\n  client   {}\n  service  {}\n  endpoint {}\n  purpose  {} ({})\n",
+            proved.tree_size,
+            record.kind,
+            record.time,
+            record.outcome,
+            or(&record.client),
+            or(&record.service),
+            or(&record.endpoint),
+            or(&record.purpose),
+            or(&record.legal_basis),
+        ));
+    }
+    text.push_str("\nnot proved by this file\n");
+    for line in &proved.not_proved {
+        text.push_str(&format!("  – {line}\n"));
+    }
+    text
+}

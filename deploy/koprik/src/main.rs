@@ -1,0 +1,31 @@
+//! `koprik`: every process of the exchange and every tool of its users, in one binary.
+
+mod ask;
+mod commands;
+mod http_client;
+mod logging;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::commands::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("koprik: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("koprik: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
