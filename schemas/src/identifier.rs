@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn slash_in_a_code_and_other_refused_characters_are_refused() {
-        for bad in ["UZ/GOV/A%2FB", "UZ/GOV/a:b", "UZ/GOV/a%5Cb", "UZ/GOV/%E2%80%8B", "UZ/GOV/%00"] {
+        for bad in ["UZ/GOV/A%2FB", "UZ/GOV/a:b", "UZ/GOV/a%5Cb", "UZ/GOV/%E2%80%8B", "UZ/GOV/%00"]
+        {
             assert_eq!(bad.parse::<MemberId>(), Err(NotAnIdentifier::Character), "{bad}");
         }
         for bad in ["UZ/GOV/..", "UZ/GOV/%2e", "UZ//X", "UZ/GOV/"] {

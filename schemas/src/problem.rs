@@ -273,7 +273,12 @@ mod tests {
     fn every_code_stands_in_the_table_with_its_action() {
         let table = include_str!("../errors.md");
         for code in ProblemCode::ALL {
-            let row = format!("| `{code}` | {:?} | {:?} | {} |", code.side(), code.retry(), code.action());
+            let row = format!(
+                "| `{code}` | {:?} | {:?} | {} |",
+                code.side(),
+                code.retry(),
+                code.action()
+            );
             assert!(table.contains(&row), "schemas/errors.md lacks the line\n{row}");
         }
         assert_eq!(table.matches("| `").count(), ProblemCode::ALL.len(), "stale lines");

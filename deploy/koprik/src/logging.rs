@@ -8,8 +8,7 @@ use crate::commands::LogOptions;
 pub(crate) fn start(options: &LogOptions, quiet: bool) {
     let level = options.log.clone().unwrap_or_else(|| if quiet { "error" } else { "info" }.into());
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in one process keeps the first log.
     let _ = if options.log_json {
         builder.json().try_init()

@@ -13,8 +13,7 @@ use serde_json::Value;
 use crate::path::{DecodedPath, NotAPattern, PathPattern};
 
 /// Methods that a contract may use.
-const METHODS: [&str; 8] =
-    ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
+const METHODS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
 
 /// Why a contract cannot be used. The texts name the place in the contract.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +36,9 @@ pub enum ContractError {
         reason: String,
     },
     /// A subject locator is malformed.
-    #[error("x-koprik-subjects of {endpoint}: `{locator}` is none of path.NAME, query.NAME, body:/POINTER")]
+    #[error(
+        "x-koprik-subjects of {endpoint}: `{locator}` is none of path.NAME, query.NAME, body:/POINTER"
+    )]
     Subject {
         /// Method and path.
         endpoint: String,
@@ -229,7 +230,8 @@ impl Endpoint {
         };
         let mut answers = BTreeMap::new();
         for (status, response) in &operation.responses {
-            let schema = schema_of(&response.content).map(|s| compile_schema(&name, s)).transpose()?;
+            let schema =
+                schema_of(&response.content).map(|s| compile_schema(&name, s)).transpose()?;
             answers.insert(status.clone(), schema);
         }
         Ok(Self { method, pattern: PathPattern::parse(path)?, subjects, request, answers })
@@ -358,7 +360,8 @@ mod tests {
     #[test]
     fn answer_with_a_field_that_the_contract_does_not_have_is_refused() {
         let contract = contract();
-        let endpoint = contract.endpoint("GET", &DecodedPath::parse("/persons/1").unwrap()).unwrap();
+        let endpoint =
+            contract.endpoint("GET", &DecodedPath::parse("/persons/1").unwrap()).unwrap();
         let good = json!({"pinfl": "31505850010011"});
         let more = json!({"pinfl": "31505850010011", "salary": 1});
         assert_eq!(endpoint.check_answer(200, Some(&good)), Ok(()));

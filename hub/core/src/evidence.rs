@@ -196,8 +196,8 @@ fn check_checkpoint(
     });
     let (server, key) =
         found.ok_or_else(|| refuse("no security server of the configuration has this log"))?;
-    let checkpoint = Checkpoint::open(note, key.name(), &key)
-        .map_err(|error| refuse(&error.to_string()))?;
+    let checkpoint =
+        Checkpoint::open(note, key.name(), &key).map_err(|error| refuse(&error.to_string()))?;
     Ok((server.id.clone(), checkpoint))
 }
 
@@ -290,10 +290,7 @@ struct Messages<'f> {
 }
 
 impl<'f> Messages<'f> {
-    fn read(
-        file: &'f EvidenceFile,
-        records: &'f [(u64, Record)],
-    ) -> Result<Self, EvidenceRefusal> {
+    fn read(file: &'f EvidenceFile, records: &'f [(u64, Record)]) -> Result<Self, EvidenceRefusal> {
         let kinds: Vec<Kind> = records.iter().map(|(_, record)| record.kind).collect();
         let (request, answer) = match (file.messages.as_slice(), kinds.as_slice()) {
             ([request, answer], [Kind::Request, Kind::Answer]) => (request, Some(answer)),

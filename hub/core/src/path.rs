@@ -80,9 +80,8 @@ fn decode(segment: &str) -> Result<String, PathRefusal> {
         return Err(PathRefusal::DotSegment);
     }
     let mut after_percent = decoded.split('%').skip(1);
-    let encoded_again = |rest: &str| {
-        rest.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-    };
+    let encoded_again =
+        |rest: &str| rest.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     if after_percent.any(encoded_again) {
         return Err(PathRefusal::DoubleEncoding);
     }

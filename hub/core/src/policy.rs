@@ -68,7 +68,9 @@ pub enum GrantError {
     #[error("grant {0}: name at least one purpose with its legal basis")]
     Purpose(String),
     /// A moment is not RFC 3339, or the validity is empty.
-    #[error("grant {0}: valid_from and valid_until are RFC 3339 moments, the first before the second")]
+    #[error(
+        "grant {0}: valid_from and valid_until are RFC 3339 moments, the first before the second"
+    )]
     Validity(String),
     /// A limit of zero permits nothing.
     #[error("grant {0}: a limit of zero permits nothing; withdraw the grant instead")]
@@ -222,10 +224,9 @@ impl Policy {
         in_group: impl Fn(&str, &SubsystemId) -> bool,
     ) -> bool {
         self.by_service.get(service).into_iter().flatten().any(|live| {
-            let covered = live
-                .endpoint
-                .as_ref()
-                .is_none_or(|(method, pattern)| method == endpoint.0 && pattern.as_str() == endpoint.1);
+            let covered = live.endpoint.as_ref().is_none_or(|(method, pattern)| {
+                method == endpoint.0 && pattern.as_str() == endpoint.1
+            });
             covered && live.from <= now && now < live.until && live.names(client, &in_group)
         })
     }

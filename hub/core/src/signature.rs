@@ -290,9 +290,7 @@ impl<'h> Input<'h> {
         let twice = own.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
         let uncovered = headers.keys().any(|name| {
             let signature = name == SIGNATURE || name == SIGNATURE_INPUT;
-            !signature
-                && !headers::is_dropped(name)
-                && own.binary_search(&name.as_str()).is_err()
+            !signature && !headers::is_dropped(name) && own.binary_search(&name.as_str()).is_err()
         });
         if twice || uncovered { Err(SignatureRefusal::Uncovered) } else { Ok(()) }
     }
@@ -335,7 +333,8 @@ fn read_input(raw: &str) -> Option<(Vec<Component<'_>>, Parameters)> {
                 None => (item, false),
             };
             let name = item.strip_prefix('"')?.strip_suffix('"')?;
-            let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_@.".contains(&b);
+            let legal =
+                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_@.".contains(&b);
             (!name.is_empty() && name.bytes().all(legal)).then_some((name, of_request))
         })
         .collect::<Option<Vec<_>>>()?;

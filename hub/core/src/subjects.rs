@@ -68,7 +68,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read_from(locator: &str, query: Option<&str>, body: &Value) -> Result<Vec<String>, Ambiguous> {
+    fn read_from(
+        locator: &str,
+        query: Option<&str>,
+        body: &Value,
+    ) -> Result<Vec<String>, Ambiguous> {
         let pattern = PathPattern::parse("/persons/{pinfl}").unwrap();
         let path = DecodedPath::parse("/persons/%31").unwrap();
         let places = Places { pattern: &pattern, path: &path, query, body: Some(body) };

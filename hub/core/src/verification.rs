@@ -220,7 +220,8 @@ fn check_signature(
         .signing_key(&received.parameters.key_id)
         .filter(|key| key.member == *member)
         .ok_or_else(|| {
-            let text = "the signing certificate is not one of the member's in the global configuration";
+            let text =
+                "the signing certificate is not one of the member's in the global configuration";
             Problem::new(codes.certificate, text)
         })?;
     if key.revoked.is_some() {

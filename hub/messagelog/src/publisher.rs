@@ -146,7 +146,6 @@ impl Publisher {
             };
             if let Err(failure) = self.publish() {
                 tracing::error!(%failure, "no checkpoint was published; trying again");
-                self.growing = None;
                 self.published.send_modify(|published| {
                     published.attempts += 1;
                     published.failure = Some(failure);
@@ -158,7 +157,8 @@ impl Publisher {
         }
     }
 
-    /// Grows the tree by what is durable now, and signs it if it has grown.
+    /// Grows the tree by what is durable now, and signs it if it has grown. After a failure the
+    /// tree in memory is dropped: what it held and what its files hold may differ.
     fn publish(&mut self) -> Result<(), LogError> {
         let goal = self.segments.size();
         let mut growing = match self.growing.take() {

@@ -124,14 +124,10 @@ impl TestDisk {
 }
 
 impl Behaviour {
-    /// From now on syncs wait.
-    pub(crate) fn shut(&self) {
+    /// From now on syncs wait, until what this gives is dropped.
+    pub(crate) fn shut(self: &Arc<Self>) -> Shut {
         *self.gate.lock().unwrap() = true;
-    }
-
-    pub(crate) fn release(&self) {
-        *self.gate.lock().unwrap() = false;
-        self.moved.notify_all();
+        Shut(self.clone())
     }
 
     /// Waits until so many appends have been written.
@@ -141,6 +137,16 @@ impl Behaviour {
         let deadline = Duration::from_secs(10);
         let (_gate, waited) = self.moved.wait_timeout_while(gate, deadline, reached).unwrap();
         assert!(!waited.timed_out(), "no append within ten seconds");
+    }
+}
+
+/// Syncs wait as long as this is held; a test that fails lets them go.
+pub(crate) struct Shut(Arc<Behaviour>);
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        *self.0.gate.lock().unwrap() = false;
+        self.0.moved.notify_all();
     }
 }
 

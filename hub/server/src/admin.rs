@@ -112,7 +112,9 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
     let mut reasons = Vec::new();
     let mut expires = None;
     match hub.in_force.load().as_ref() {
-        None => reasons.push("no global configuration yet: the central server has not been reached"),
+        None => {
+            reasons.push("no global configuration yet: the central server has not been reached")
+        }
         Some(configuration) => {
             expires = Some(configuration.document().expires.to_rfc3339());
             if configuration.expired_at(hub.clock.now()) {
@@ -312,9 +314,9 @@ async fn consistency(
 fn read_checkpoint(note: &str) -> Result<Checkpoint, Fault> {
     let fail = |text: String| Fault(StatusCode::INTERNAL_SERVER_ERROR, text);
     let note = schemas::tlog::note::Note::parse(note).map_err(|error| fail(error.to_string()))?;
-    note.text().parse().map_err(|error: schemas::tlog::checkpoint::CheckpointError| {
-        fail(error.to_string())
-    })
+    note.text()
+        .parse()
+        .map_err(|error: schemas::tlog::checkpoint::CheckpointError| fail(error.to_string()))
 }
 
 /// The evidence file of an exchange.

@@ -178,10 +178,8 @@ pub enum ConfigError {
 
 /// Reads a text file of the configuration.
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Read { path: path.to_owned(), reason: error.to_string() })
 }
 
 impl HubConfig {
@@ -194,14 +192,13 @@ impl HubConfig {
             ConfigError::Form { path: path.to_owned(), reason: error.to_string() }
         })?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
-        config
-            .check()
-            .map_err(|reason| ConfigError::Setting { path: path.to_owned(), reason })?;
+        config.check().map_err(|reason| ConfigError::Setting { path: path.to_owned(), reason })?;
         Ok(config)
     }
 
     fn resolve(&mut self, base: &Path) {
-        let Self { data_dir, configuration, edge, peer, log, members, clients, services, .. } = self;
+        let Self { data_dir, configuration, edge, peer, log, members, clients, services, .. } =
+            self;
         let fixed = [
             data_dir,
             &mut configuration.anchor,
@@ -221,9 +218,11 @@ impl HubConfig {
 
     fn check(&self) -> Result<(), String> {
         if self.edge.plain_listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return Err("edge.plain_listen must be a loopback address: without TLS a caller cannot \
+            return Err(
+                "edge.plain_listen must be a loopback address: without TLS a caller cannot \
                         be told from another; use edge.listen for other machines"
-                .into());
+                    .into(),
+            );
         }
         if !self.admin.listen.ip().is_loopback() {
             return Err("admin.listen must be a loopback address".into());
@@ -232,7 +231,9 @@ impl HubConfig {
             && let Some(client) = self.clients.iter().find(|client| client.plain_loopback)
         {
             let subsystem = &client.subsystem;
-            return Err(format!("client {subsystem} has plain_loopback, but edge.plain_listen is not set"));
+            return Err(format!(
+                "client {subsystem} has plain_loopback, but edge.plain_listen is not set"
+            ));
         }
         if self.configuration.refresh_seconds == 0 {
             return Err("configuration.refresh_seconds must be at least 1".into());
@@ -300,9 +301,14 @@ mod tests {
         assert!(load(&unknown).unwrap_err().contains("data_folder"));
         let open = MINIMAL.replace("[peer]", "plain_listen = \"0.0.0.0:8080\"\n[peer]");
         assert!(load(&open).unwrap_err().contains("edge.plain_listen"));
-        let admin = MINIMAL.replace("[admin]\n        listen = \"127.0.0.1:0\"", "[admin]\n listen = \"0.0.0.0:1\"");
+        let admin = MINIMAL.replace(
+            "[admin]\n        listen = \"127.0.0.1:0\"",
+            "[admin]\n listen = \"0.0.0.0:1\"",
+        );
         assert!(load(&admin).unwrap_err().contains("admin.listen"));
-        let grant = format!("{MINIMAL}\n[[grants]]\nid = \"g\"\nclient = \"UZ/A/B/C\"\nservice = \"UZ/GOV/TAX/tax/tax\"\npurposes = []");
+        let grant = format!(
+            "{MINIMAL}\n[[grants]]\nid = \"g\"\nclient = \"UZ/A/B/C\"\nservice = \"UZ/GOV/TAX/tax/tax\"\npurposes = []"
+        );
         assert!(load(&grant).unwrap_err().contains("this hub has no service"));
     }
 }

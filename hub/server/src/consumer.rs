@@ -92,7 +92,8 @@ async fn refuse(hub: &Hub, failure: Failure, trail: &Trail, accept: Option<&str>
     let kept = trail.signed.as_ref().map(|(base, signature)| Kept { base, signature, body: None });
     if let Err(error) = hub.journal.submit(record, kept).await {
         tracing::error!(%error, exchange = trail.exchange, "a refusal could not be recorded");
-        let problem = Problem::new(ProblemCode::ConsumerLogFailed, "the refusal cannot be recorded");
+        let problem =
+            Problem::new(ProblemCode::ConsumerLogFailed, "the refusal cannot be recorded");
         return problem_reply(&problem, &trail.exchange, accept);
     }
     error_reply(&body, status, accept)
@@ -113,8 +114,8 @@ async fn run(
     let client = authenticate(hub, caller, &parts.headers)?;
     trail.record.client = Some(client.to_string());
     let now = hub.clock.now();
-    trail.record.message = headers::single(&parts.headers, headers::ID)
-        .and_then(|id| hub.journal.pseudonym(now, id));
+    trail.record.message =
+        headers::single(&parts.headers, headers::ID).and_then(|id| hub.journal.pseudonym(now, id));
     trail.record.user = headers::single(&parts.headers, headers::USER_ID)
         .and_then(|user| hub.journal.pseudonym(now, user));
     trail.record.purpose = headers::single(&parts.headers, headers::PURPOSE).map(Into::into);
@@ -357,7 +358,8 @@ impl Outgoing<'_> {
                 }
             }
         }
-        let text = "no security server of the provider could be reached with its registered certificate";
+        let text =
+            "no security server of the provider could be reached with its registered certificate";
         Err(own(ProblemCode::NetworkError, text))
     }
 }
@@ -409,7 +411,9 @@ fn peer_refusal(body: &Spooled) -> Failure {
     };
     match read.filter(plain) {
         Some(body) => Failure::Peer(body),
-        None => own(ProblemCode::AnswerSignature, "the answer is neither signed nor an error object"),
+        None => {
+            own(ProblemCode::AnswerSignature, "the answer is neither signed nor an error object")
+        }
     }
 }
 

@@ -239,7 +239,8 @@ pub async fn start(
         let hub = hub.clone();
         move |caller, request| edge::serve(hub.clone(), caller, request)
     };
-    let source: crate::listener::TlsSource = Arc::new(move || -> Arc<ServerConfig> { edge_tls.clone() });
+    let source: crate::listener::TlsSource =
+        Arc::new(move || -> Arc<ServerConfig> { edge_tls.clone() });
     tasks.spawn(edge_bound.serve(Some(source), stopped.clone(), edge_service.clone()));
     if let Some(bound) = plain_bound {
         tasks.spawn(bound.serve(None, stopped.clone(), edge_service));
@@ -249,7 +250,8 @@ pub async fn start(
         move |caller, request| edge::serve_peer(hub.clone(), caller, request)
     };
     let peer_tls = hub.peer_tls.server();
-    let source: crate::listener::TlsSource = Arc::new(move || -> Arc<ServerConfig> { peer_tls.clone() });
+    let source: crate::listener::TlsSource =
+        Arc::new(move || -> Arc<ServerConfig> { peer_tls.clone() });
     tasks.spawn(peer_bound.serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
     tasks.spawn(refresh::run(hub.clone(), stopped));
@@ -258,7 +260,10 @@ pub async fn start(
     Ok(RunningHub { hub, addresses, stop, tasks })
 }
 
-fn identity(certificate_path: &std::path::Path, key: &std::path::Path) -> Result<Identity, StartError> {
+fn identity(
+    certificate_path: &std::path::Path,
+    key: &std::path::Path,
+) -> Result<Identity, StartError> {
     let certificate = certificate(certificate_path)?;
     let fail = |error: &dyn std::fmt::Display| trust(&key.display().to_string(), error);
     let key = SigningKey::load(key).map_err(|error| fail(&error))?;
@@ -334,7 +339,8 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
         index_keys: journal::index_keys,
         limits: LogLimits::default(),
     })?;
-    let vault = Vault::open(&config.data_dir.join("keys")).map_err(|error| trust("vault", error))?;
+    let vault =
+        Vault::open(&config.data_dir.join("keys")).map_err(|error| trust("vault", error))?;
     Ok(Journal::new(log, vault, clock.clone(), config.log.keep_bodies_bytes))
 }
 

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use hub_messagelog::vault::Vault;
-use hub_messagelog::{Entry, IndexKey, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt};
+use hub_messagelog::{
+    Entry, IndexKey, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt,
+};
 use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::{Pseudonym, Sha256};
 use schemas::encoding::base64;
@@ -27,7 +29,12 @@ pub(crate) struct Kept<'a> {
 }
 
 impl Journal {
-    pub(crate) fn new(log: MessageLog, vault: Vault, clock: Clock, keep_bodies_bytes: usize) -> Self {
+    pub(crate) fn new(
+        log: MessageLog,
+        vault: Vault,
+        clock: Clock,
+        keep_bodies_bytes: usize,
+    ) -> Self {
         Self { log, vault, clock, keep_bodies_bytes }
     }
 

@@ -77,7 +77,10 @@ async fn refuse(hub: &Hub, problem: &Problem, trail: &Trail) -> Reply {
 }
 
 fn log_problem() -> Problem {
-    Problem::new(ProblemCode::ProviderLogFailed, "the message log of the provider's hub cannot write")
+    Problem::new(
+        ProblemCode::ProviderLogFailed,
+        "the message log of the provider's hub cannot write",
+    )
 }
 
 fn log_failed(error: &hub_messagelog::LogError) -> Problem {
@@ -167,8 +170,7 @@ fn verify_head(
     trail: &mut Trail,
 ) -> Result<VerifiedRequest, Problem> {
     let now = hub.clock.now();
-    let verified =
-        verification::verify_request(&request_parts(parts), peer, configuration, now)?;
+    let verified = verification::verify_request(&request_parts(parts), peer, configuration, now)?;
     trail.record.client = Some(verified.client().to_string());
     trail.record.exchange = Some(verified.exchange().to_string());
     let pseudonym = |name| {
@@ -386,12 +388,8 @@ impl Permitted<'_> {
         recorded: &LogReceipt,
         configuration: &ConfigurationInForce,
     ) -> Result<SourceAnswer, Problem> {
-        let question = source::Question {
-            parts: self.parts,
-            target: self.target,
-            body: &self.body,
-            recorded,
-        };
+        let question =
+            source::Question { parts: self.parts, target: self.target, body: &self.body, recorded };
         match (asked, &self.right) {
             (Asked::Service(service), Right::Granted(permit)) => {
                 let answer = source::ask(hub, service, &question, permit).await?;

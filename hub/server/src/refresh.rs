@@ -62,7 +62,8 @@ pub(crate) async fn once(hub: &Hub) -> Result<(), String> {
 /// Reads clients, services and grants again; a faulty file changes nothing.
 fn reload_local(hub: &Hub) -> Result<(), String> {
     let Some(file) = &hub.file else { return Ok(()) };
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let hash = schemas::digest::Sha256::of(text.as_bytes());
     {
         let mut seen = hub.file_seen.lock().unwrap_or_else(|lock| lock.into_inner());
@@ -97,7 +98,8 @@ async fn refresh_configuration(hub: &Hub) -> Result<(), String> {
 
 async fn from_central(hub: &Hub, central: &str) -> Result<(), String> {
     let trusted = hub.trusted.lock().unwrap_or_else(|lock| lock.into_inner()).clone();
-    let Some(latest) = fetch(hub, &format!("{central}/v1/configuration"), trusted.hash()).await? else {
+    let Some(latest) = fetch(hub, &format!("{central}/v1/configuration"), trusted.hash()).await?
+    else {
         return Ok(());
     };
     let accepted = match catch_up(hub, central, trusted, &latest).await {

@@ -10,7 +10,11 @@ use crate::spool::{SpooledBody, memory_body};
 pub(crate) type Reply = Response<SpooledBody>;
 
 /// A reply with a body in memory.
-pub(crate) fn reply(status: u16, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Reply {
+pub(crate) fn reply(
+    status: u16,
+    content_type: &'static str,
+    body: impl Into<bytes::Bytes>,
+) -> Reply {
     let mut reply = Response::new(memory_body(body));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

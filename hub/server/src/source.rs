@@ -68,8 +68,7 @@ pub(crate) async fn ask(
             request.headers_mut().append(name.clone(), value.clone());
         }
     }
-    let limit_bytes =
-        if service.contract.is_some() { JSON_BODY_MAX_BYTES } else { BODY_MAX_BYTES };
+    let limit_bytes = if service.contract.is_some() { JSON_BODY_MAX_BYTES } else { BODY_MAX_BYTES };
     fetch(hub, request, service.timeout, limit_bytes).await
 }
 

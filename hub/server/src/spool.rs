@@ -294,7 +294,9 @@ mod tests {
 
     #[tokio::test]
     async fn body_comes_out_as_it_went_in_from_memory_and_from_disk() {
-        for chunks in [vec![], vec![vec![1; 10]], vec![vec![1; 10], vec![2; 20]], vec![vec![3; 100_000]; 40]] {
+        for chunks in
+            [vec![], vec![vec![1; 10]], vec![vec![1; 10], vec![2; 20]], vec![vec![3; 100_000]; 40]]
+        {
             let whole: Vec<u8> = chunks.concat();
             let spooled = spool(chunks, 10_000_000).await.unwrap();
             assert_eq!(spooled.length(), whole.len() as u64);

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::note::{Note, NoteError, NoteVerifier};
+use super::note::{Note, NoteError};
+use super::verifier::NoteVerifier;
 use crate::digest::Sha256;
 use crate::encoding::{base64, from_base64};
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use super::note::{Note, NoteError, NoteSignature, check_name, key_id, parse_verifier_key};
+use super::note::{Note, NoteError, NoteSignature, check_name};
+use super::verifier::{key_id, parse_verifier_key};
 use crate::clock::UnixMillis;
 use crate::encoding::base64;
 

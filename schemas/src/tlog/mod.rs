@@ -9,8 +9,10 @@ pub mod note;
 pub mod signer;
 pub mod tile;
 pub mod tree;
+pub mod verifier;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use merkle::ProofError;
-pub use note::{Note, NoteError, NoteSignature, NoteVerifier};
+pub use note::{Note, NoteError, NoteSignature};
 pub use signer::{NoteSigner, SignerError};
+pub use verifier::NoteVerifier;

@@ -175,6 +175,23 @@ impl Agency {
     }
 }
 
+/// Serde as a list of names.
+pub(crate) mod names {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    use super::Agency;
+
+    pub(crate) fn serialize<S: Serializer>(list: &[Agency], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(list.iter().map(|agency| agency.name))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Agency>, D::Error> {
+        let unknown = || de::Error::custom("an agency that this release does not know");
+        let names = Vec::<String>::deserialize(from)?;
+        names.iter().map(|name| Agency::named(name).ok_or_else(unknown)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

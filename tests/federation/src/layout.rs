@@ -28,6 +28,7 @@ use schemas::clock::UnixMillis;
 use schemas::configuration::{
     Anchor, Authority as ListedAuthority, ConfigurationKeys, Content, MemberClass, Purpose,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
 use crate::member::{NewMember, Registered};
@@ -36,6 +37,8 @@ use crate::{assets, ports};
 
 /// Name of the register's security server among [`Layout::hubs`].
 pub const REGISTER_HUB: &str = "register";
+/// The layout itself, written last: a folder without it is not laid out whole.
+const LAYOUT_FILE: &str = "layout.json";
 /// Configuration keys that sign, of [`CONFIGURATION_KEYS`].
 const THRESHOLD: usize = 2;
 /// Configuration keys of the central server.
@@ -58,12 +61,18 @@ impl Options {
     /// All agencies, bodies kept, the default refresh interval.
     #[must_use]
     pub fn all(now: UnixMillis) -> Self {
-        Self { agencies: agencies::ALL.to_vec(), keep_bodies_bytes: 65_536, refresh_seconds: 30, now }
+        Self {
+            agencies: agencies::ALL.to_vec(),
+            keep_bodies_bytes: 65_536,
+            refresh_seconds: 30,
+            now,
+        }
     }
 }
 
-/// A federation on disk.
-#[derive(Clone, Debug)]
+/// A federation on disk; itself kept as `layout.json`, so that it can be started again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Layout {
     /// The folder.
     pub dir: PathBuf,
@@ -80,11 +89,13 @@ pub struct Layout {
     /// The register's configuration file, and where it listens.
     pub register: (PathBuf, SocketAddr),
     /// The agencies that take part.
+    #[serde(with = "agencies::names")]
     pub agencies: Vec<Agency>,
 }
 
 /// A security server on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HubPlace {
     /// Its configuration file.
     pub config: PathBuf,
@@ -101,11 +112,33 @@ pub struct HubPlace {
 }
 
 impl Layout {
+    /// Reads the layout of a folder; `None` when nothing is laid out there.
+    ///
+    /// # Errors
+    /// When `layout.json` is damaged.
+    pub fn read(dir: &Path) -> anyhow::Result<Option<Self>> {
+        let file = dir.join(LAYOUT_FILE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&file)?;
+        let damaged = || format!("{} is damaged; lay out in another folder", file.display());
+        serde_json::from_str(&text).with_context(damaged).map(Some)
+    }
+
     /// SQLite URL of an agency's database.
     #[must_use]
     pub fn database_url(&self, agency: &str) -> String {
         let file = self.dir.join("databases").join(format!("{agency}.sqlite"));
         format!("sqlite://{}?mode=rwc", file.display())
+    }
+
+    /// Where a hub lies and listens.
+    ///
+    /// # Errors
+    /// When there is no such hub.
+    pub fn place(&self, hub: &str) -> anyhow::Result<&HubPlace> {
+        self.hubs.get(hub).with_context(|| format!("no hub {hub}"))
     }
 
     /// Reads the content that the central server publishes.
@@ -149,13 +182,13 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     let dir = dir.canonicalize()?;
     assets::write(&dir).context("cannot write definitions and contracts")?;
     std::fs::create_dir_all(dir.join("databases"))?;
-    let validity =
-        Validity { from: options.now.minus(Duration::from_secs(3600)), days: 90 };
+    let validity = Validity { from: options.now.minus(Duration::from_secs(3600)), days: 90 };
     let central_dir = dir.join("central");
     std::fs::create_dir_all(&central_dir)?;
     let (ca_key, ca_file) = (central_dir.join("authority.key"), central_dir.join("authority.pem"));
     let files = AuthorityFiles { key: &ca_key, certificate: &ca_file };
-    let authority = Authority::create("Koprik demonstration authority", files, Algorithm::EcdsaP256, validity)?;
+    let authority =
+        Authority::create("Koprik demonstration authority", files, Algorithm::EcdsaP256, validity)?;
     let mut free = ports::free(4 + 4 + options.agencies.len() * 5)?.into_iter();
     let mut port = || free.next().context("too few ports");
     let central = (central_dir.join("central.toml"), port()?);
@@ -196,6 +229,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     }
     write_central(&layout, central_admin, &authority, registered)?;
     write_register(&layout)?;
+    std::fs::write(layout.dir.join(LAYOUT_FILE), serde_json::to_vec_pretty(&layout)?)?;
     Ok(layout)
 }
 

@@ -7,12 +7,23 @@
 pub mod agencies;
 pub mod assets;
 pub mod call;
+pub mod forger;
 pub mod layout;
 mod member;
+pub mod operator;
+pub mod pair;
 mod ports;
+pub mod raw;
+pub mod refused;
 mod register_config;
+pub mod rogue;
 pub mod running;
+pub mod scripted;
+pub mod source;
+pub mod stage;
 
 pub use call::{Answer, Caller};
 pub use layout::{Layout, Options, lay_out};
+pub use pair::Pair;
 pub use running::Federation;
+pub use source::Source;

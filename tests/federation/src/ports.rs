@@ -13,7 +13,8 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 /// When the range has no more.
 pub(crate) fn free(count: usize) -> std::io::Result<Vec<SocketAddr>> {
     let width = RANGE.end - RANGE.start;
-    let _ = NEXT.compare_exchange(0, start_of_this_process(width), Ordering::SeqCst, Ordering::SeqCst);
+    let _ =
+        NEXT.compare_exchange(0, start_of_this_process(width), Ordering::SeqCst, Ordering::SeqCst);
     let mut held = Vec::with_capacity(count);
     for _ in 0..width {
         if held.len() == count {

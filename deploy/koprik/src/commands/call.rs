@@ -45,8 +45,10 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) async fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         let uri = format!("{}/r1/{}{}", self.hub.trim_end_matches('/'), self.service, self.path);
-        let mut request =
-            Request::builder().method(self.method).uri(uri).header("x-road-client", self.client.as_str());
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(uri)
+            .header("x-road-client", self.client.as_str());
         if let Some(purpose) = &self.purpose {
             request = request.header("koprik-purpose", purpose);
         }

@@ -146,7 +146,10 @@ impl Demo {
                 text.push_str(&format!("\npeople: {}\n", population::as_text(written)));
             }
             let seconds = watch.elapsed_us() / 1_000_000;
-            text.push_str(&format!("data in {}; all of this took {seconds} s\n", layout.dir.display()));
+            text.push_str(&format!(
+                "data in {}; all of this took {seconds} s\n",
+                layout.dir.display()
+            ));
             text.push_str(&next_steps(layout));
             text
         });

@@ -32,7 +32,8 @@ impl Key {
         let verifier = verifier.map(|key| key.verifier().to_string());
         let file = self.file.display().to_string();
         output::print(json, &json!({ "file": file, "verifier": verifier }), || {
-            let shown = verifier.as_ref().map_or_else(String::new, |v| format!("\nverifier key {v}"));
+            let shown =
+                verifier.as_ref().map_or_else(String::new, |v| format!("\nverifier key {v}"));
             format!("key written to {file}{shown}")
         });
         Ok(())

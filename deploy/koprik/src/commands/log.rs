@@ -89,7 +89,12 @@ impl Show {
         ];
         for (name, value) in filters {
             if let Some(value) = value {
-                query.push_str(&format!("&{name}={}", schemas::identifier::encode_segment(&value).replace('&', "%26").replace('+', "%2B")));
+                query.push_str(&format!(
+                    "&{name}={}",
+                    schemas::identifier::encode_segment(&value)
+                        .replace('&', "%26")
+                        .replace('+', "%2B")
+                ));
             }
         }
         let found = admin.json(&query).await?;

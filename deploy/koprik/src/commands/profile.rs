@@ -46,7 +46,8 @@ pub(crate) async fn fetch(
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(question.to_string())))?;
     let answer = http_client::send(request, &TlsFiles::default()).await?;
-    let value: Value = serde_json::from_slice(&answer.body).context("the register's answer is not JSON")?;
+    let value: Value =
+        serde_json::from_slice(&answer.body).context("the register's answer is not JSON")?;
     if answer.status != 200 {
         let reason = value.get("message").and_then(Value::as_str).unwrap_or("no reason given");
         bail!("the register answers {}: {reason}", answer.status);

@@ -33,7 +33,10 @@ impl Serve {
         let mut hub = hub_server::start(config, file, Clock::machine()).await?;
         let at = hub.addresses();
         let plain = at.edge_plain.map(|address| address.to_string());
-        announce(json, &json!({ "edge": at.edge, "edge_plain": plain, "peer": at.peer, "admin": at.admin }));
+        announce(
+            json,
+            &json!({ "edge": at.edge, "edge_plain": plain, "peer": at.peer, "admin": at.admin }),
+        );
         tokio::select! {
             signal = asked_to_stop() => signal?,
             () = hub.failed() => anyhow::bail!("a part of the hub has failed; see the log"),
@@ -88,7 +91,9 @@ impl Serve {
     fn checked(&self, json: bool) -> bool {
         if self.check_config {
             let file = self.config.display().to_string();
-            output::print(json, &json!({ "config": file, "ok": true }), || format!("{file} is good"));
+            output::print(json, &json!({ "config": file, "ok": true }), || {
+                format!("{file} is good")
+            });
         }
         self.check_config
     }

@@ -31,7 +31,8 @@ impl Verify {
             }
             Err(refused) => {
                 let EvidenceRefusal { step, reason } = &refused;
-                let value = json!({ "verified": false, "step": format!("{step:?}"), "reason": reason });
+                let value =
+                    json!({ "verified": false, "step": format!("{step:?}"), "reason": reason });
                 output::print(json, &value, || {
                     let claim = step.words();
                     format!("NOT VERIFIED: this step does not hold: {claim}\nreason: {reason}")

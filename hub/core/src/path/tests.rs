@@ -27,7 +27,11 @@ fn weak_spot_2_encoded_question_mark_does_not_cut_the_path() {
 fn weak_spot_3_nothing_is_decoded_twice() {
     assert_eq!(permits("/xA", "/x%2541"), Err(PathRefusal::DoubleEncoding));
     assert_eq!(permits("/**", "/%252e%252e/x"), Err(PathRefusal::DoubleEncoding));
-    assert_eq!(permits("/100%", "/100%25"), Ok(true), "a plain per cent sign is no double encoding");
+    assert_eq!(
+        permits("/100%", "/100%25"),
+        Ok(true),
+        "a plain per cent sign is no double encoding"
+    );
 }
 
 #[test]

@@ -81,8 +81,11 @@ fn grant_covers_its_endpoint_only_and_a_service_grant_all() {
 #[test]
 fn grant_holds_within_its_validity_only() {
     let at = |from: Option<&str>, until: Option<&str>| {
-        let grant =
-            Grant { valid_from: from.map(Into::into), valid_until: until.map(Into::into), ..grant() };
+        let grant = Grant {
+            valid_from: from.map(Into::into),
+            valid_until: until.map(Into::into),
+            ..grant()
+        };
         decide_one(grant, &ASK).map(|_| ())
     };
     assert_eq!(at(Some("2026-03-03T00:00:00Z"), None), Err(Refusal::NotYetValid));

@@ -13,6 +13,14 @@ use tokio::task::JoinSet;
 use super::{TestDisk, append, entry, leaf, open, open_with, options};
 use crate::{Entry, LogError, LogLimits};
 
+/// What a receipt gives without waiting.
+fn at_once<F: Future>(receipt: F) -> Option<F::Output> {
+    match pin!(receipt).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_appends_share_syncs_and_each_gets_its_own_index() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,14 +58,13 @@ async fn no_receipt_before_the_sync() {
     let disk = TestDisk::default();
     let behaviour = disk.behaviour();
     let log = open_with(options(dir.path()), Arc::new(disk)).unwrap();
-    behaviour.shut();
-    let mut receipt = pin!(log.submit(entry(0)));
+    let shut = behaviour.shut();
+    let mut receipt = log.submit(entry(0));
     behaviour.wait_for_appends(1);
-    let polled = receipt.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(polled, Poll::Pending), "written, not synced");
+    assert!(at_once(&mut receipt).is_none(), "written, not synced");
     assert_eq!(log.size(), 0);
     assert!(matches!(log.read(0), Err(LogError::NoSuchRecord { .. })));
-    behaviour.release();
+    drop(shut);
     assert_eq!(receipt.await.unwrap().index(), 0);
     assert_eq!(log.size(), 1);
 }
@@ -98,12 +105,12 @@ async fn a_full_queue_is_busy_and_stores_nothing() {
     let mut limited = options(dir.path());
     limited.limits = LogLimits { queue_count: 2, ..limited.limits };
     let log = open_with(limited, Arc::new(disk)).unwrap();
-    behaviour.shut();
+    let shut = behaviour.shut();
     let first = log.submit(entry(0));
     behaviour.wait_for_appends(1);
     let queued = [log.submit(entry(1)), log.submit(entry(2))];
-    assert!(matches!(log.append(entry(3)).await, Err(LogError::Busy)));
-    behaviour.release();
+    assert!(matches!(at_once(log.submit(entry(3))), Some(Err(LogError::Busy))));
+    drop(shut);
     assert_eq!(first.await.unwrap().index(), 0);
     for receipt in queued {
         receipt.await.unwrap();
@@ -120,12 +127,12 @@ async fn queued_bytes_are_limited_and_given_back() {
     limited.limits = LogLimits { queue_bytes: 1000, ..limited.limits };
     let log = open_with(limited, Arc::new(disk)).unwrap();
     let large = || Entry { leaf: leaf(0), attachment: Bytes::from(vec![7; 900]) };
-    behaviour.shut();
+    let shut = behaviour.shut();
     let first = log.submit(large());
     behaviour.wait_for_appends(1);
     let second = log.submit(large());
-    assert!(matches!(log.append(large()).await, Err(LogError::Busy)));
-    behaviour.release();
+    assert!(matches!(at_once(log.submit(large())), Some(Err(LogError::Busy))));
+    drop(shut);
     first.await.unwrap();
     second.await.unwrap();
     log.append(large()).await.unwrap();

@@ -53,7 +53,12 @@ impl Processes {
         Ok(processes)
     }
 
-    fn spawn(&mut self, name: &str, kind: &'static str, config: &std::path::Path) -> anyhow::Result<()> {
+    fn spawn(
+        &mut self,
+        name: &str,
+        kind: &'static str,
+        config: &std::path::Path,
+    ) -> anyhow::Result<()> {
         let child = Command::new(&self.binary)
             .arg(kind)
             .arg("--config")
@@ -71,7 +76,8 @@ impl Processes {
 
     /// The processes with the commands that start them again.
     pub(crate) fn as_text(&self) -> String {
-        let mut text = String::from("\nprocesses; any may be stopped, killed and started again by hand\n");
+        let mut text =
+            String::from("\nprocesses; any may be stopped, killed and started again by hand\n");
         for process in &self.list {
             let id = process.child.id().map_or_else(|| "ended".to_owned(), |id| id.to_string());
             text.push_str(&format!("  {id:>8}  {:24} {}\n", process.name, self.command(process)));
@@ -113,7 +119,9 @@ impl Processes {
         for process in self.list.iter_mut().rev() {
             let Some(id) = process.child.id() else { continue };
             let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
-            if asked.is_err() || tokio::time::timeout(END_TIMEOUT, process.child.wait()).await.is_err() {
+            if asked.is_err()
+                || tokio::time::timeout(END_TIMEOUT, process.child.wait()).await.is_err()
+            {
                 let _ = process.child.kill().await;
             }
         }

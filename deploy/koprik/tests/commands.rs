@@ -1,0 +1,154 @@
+//! The commands as their users type them: the demo with its evidence, verification, errors that help.
+
+mod processes;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use processes::{complaint, koprik, printed};
+use serde_json::Value;
+
+/// One demo for all tests of this file: its folder and what it printed.
+fn demo() -> &'static (PathBuf, Value) {
+    static DEMO: OnceLock<(PathBuf, Value)> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let folder = dir.display().to_string();
+        let output = koprik(&["demo", "--once", "--json", "--households", "50", "--data", &folder]);
+        assert!(output.status.success(), "{}", complaint(&output));
+        (dir, printed(&output))
+    })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn verify(file: &Path) -> std::process::Output {
+    let anchor = text(&demo().1["anchor"]);
+    koprik(&["--json", "verify", &file.display().to_string(), "--anchor", anchor])
+}
+
+#[test]
+fn demo_shows_a_verified_profile_with_evidence_of_every_exchange() {
+    let shown = &demo().1;
+    assert_eq!(shown["verified"], true);
+    assert_eq!(find(&shown["profile"]["assessment"]["decision"], "monthly_soum"), Some(635_000));
+    let evidence = shown["evidence"].as_array().unwrap();
+    assert!(evidence.len() >= 8, "{} exchanges", evidence.len());
+    for item in evidence {
+        let output = verify(Path::new(text(&item["file"])));
+        assert!(output.status.success(), "{}", complaint(&output));
+        let proved = printed(&output);
+        assert_eq!(proved["records"][0]["record"]["exchange"], item["exchange"]);
+    }
+}
+
+/// The first number under this name anywhere in the document.
+fn find(value: &Value, name: &str) -> Option<u64> {
+    match value {
+        Value::Object(fields) => fields
+            .get(name)
+            .and_then(Value::as_u64)
+            .or_else(|| fields.values().find_map(|value| find(value, name))),
+        Value::Array(items) => items.iter().find_map(|value| find(value, name)),
+        _ => None,
+    }
+}
+
+#[test]
+fn verify_refuses_a_changed_file_and_says_which_step() {
+    let (dir, shown) = demo();
+    let file = text(&shown["evidence"][0]["file"]);
+    let good = std::fs::read_to_string(file).unwrap();
+    let cases = [
+        ("Form", good.replacen("koprik-evidence/1", "koprik-evidence/2", 1)),
+        ("Records", good.replacen("assessment", "assessmenT", 1)),
+        ("Form", good.replacen(',', " ,", 1)),
+    ];
+    for (nth, (step, changed)) in cases.iter().enumerate() {
+        assert_ne!(*changed, good);
+        let copy = dir.join(format!("changed-{nth}.json"));
+        std::fs::write(&copy, changed).unwrap();
+        let output = verify(&copy);
+        assert_eq!(output.status.code(), Some(1));
+        let refused = printed(&output);
+        assert_eq!(refused["verified"], false);
+        assert!(refused["step"].is_string() && (nth == 1 || refused["step"] == *step), "{refused}");
+    }
+}
+
+#[test]
+fn verify_refuses_a_foreign_anchor() {
+    let (dir, shown) = demo();
+    let anchor = std::fs::read_to_string(text(&shown["anchor"])).unwrap();
+    let other = dir.join("other-anchor.json");
+    std::fs::write(&other, anchor.replace("\"UZ\"", "\"XX\"")).unwrap();
+    let file = text(&shown["evidence"][0]["file"]);
+    let output = koprik(&["--json", "verify", file, "--anchor", &other.display().to_string()]);
+    assert_eq!(printed(&output)["step"], "Configuration");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn errors_name_the_file_and_the_repair() {
+    let (dir, _) = demo();
+    let hub = dir.join("hubs/register/hub.toml").display().to_string();
+    let broken = dir.join("hubs/register/broken.toml");
+    let good = std::fs::read_to_string(&hub).unwrap();
+    std::fs::write(&broken, good.replace("data_dir", "data_folder")).unwrap();
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["hub", "--config", "/none.toml"], &["/none.toml", "check the path"]),
+        (&["hub", "--config", &broken.display().to_string()], &["broken.toml", "data_folder"]),
+        (&["verify", "/none.json", "--anchor", "/none"], &["/none"]),
+        (&["profile", "31505850010012", "--register", "http://127.0.0.1:9"], &["check digit"]),
+        (&["explain", "x", "--config", &hub], &["is the server running there?"]),
+        (&["demo", "--once", "--data", "/proc"], &["/proc", "choose another folder"]),
+    ];
+    for (arguments, words) in cases {
+        let output = koprik(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        for word in words {
+            assert!(complaint(&output).contains(word), "{arguments:?}: {}", complaint(&output));
+        }
+    }
+}
+
+#[test]
+fn configuration_files_are_checked_without_starting() {
+    let (dir, shown) = demo();
+    let at = |path: &str| dir.join(path).display().to_string();
+    let files = [
+        ("hub", at("hubs/tax/hub.toml")),
+        ("central", at("central/central.toml")),
+        ("register", at("register/register.toml")),
+        ("adapter", at("agencies/tax.toml")),
+    ];
+    for (kind, file) in files {
+        let output = koprik(&["--json", kind, "--config", &file, "--check-config"]);
+        assert!(output.status.success(), "{kind}: {}", complaint(&output));
+        assert_eq!(printed(&output)["ok"], true);
+    }
+    assert!(shown["addresses"]["hubs"]["tax"]["admin"].is_string());
+}
+
+#[test]
+fn key_files_are_made_once_and_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log.key").display().to_string();
+    let output = koprik(&["--json", "key", &file, "--verifier", "koprik/UZ/GOV/TAX/hub-1"]);
+    assert!(text(&printed(&output)["verifier"]).starts_with("koprik/UZ/GOV/TAX/hub-1+"));
+    let again = koprik(&["key", &file]);
+    assert!(complaint(&again).contains("never overwritten"), "{}", complaint(&again));
+}
+
+#[test]
+fn population_and_completion_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display().to_string();
+    let output = koprik(&["--json", "population", "--databases", &folder, "--households", "20"]);
+    assert_eq!(printed(&output)["households"], 20);
+    assert!(dir.path().join("tax.sqlite").exists());
+    let script = koprik(&["completion", "bash"]);
+    assert!(String::from_utf8_lossy(&script.stdout).contains("koprik"));
+}
