@@ -20,7 +20,7 @@ use hub_messagelog::{LogReceipt, PendingReceipt};
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
 use schemas::configuration::SecurityServer;
-use schemas::identifier::{ClientId, SubsystemId};
+use schemas::identifier::{ClientId, ServerId, SubsystemId};
 use schemas::limits::{BODY_MAX_BYTES, PEER_TIMEOUT};
 use schemas::problem::{ErrorBody, Problem, ProblemCode};
 use schemas::record::{Kind, Record, Side};
@@ -108,9 +108,9 @@ async fn run(
     let _place = hub.consumer_places.try_acquire().map_err(|_| {
         own(ProblemCode::Overloaded, "this security server carries as many exchanges as it can")
     })?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    headers::keep_last(&mut parts.headers);
     let target = read_target(&parts)?;
-    trail.record.service = Some(target.service.to_string());
     let client = authenticate(hub, caller, &parts.headers)?;
     trail.record.client = Some(client.to_string());
     let now = hub.clock.now();
@@ -122,6 +122,8 @@ async fn run(
     let configuration = in_force(hub)?;
     trail.record.configuration = Some(configuration.version());
     let servers = providers(&configuration, &target, &parts.headers)?;
+    // Until the provider is known the identifier may be anything that a caller mistook for one.
+    trail.record.service = Some(target.service.to_string());
     let rules =
         SpoolRules { dir: &hub.spool_dir, limit_bytes: BODY_MAX_BYTES, hashes: Hashes::Sha256 };
     let body = spool::receive(body, rules).await.map_err(|error| body_problem(&error))?;
@@ -177,8 +179,7 @@ fn authenticate(hub: &Hub, caller: Caller, headers: &HeaderMap) -> Result<Subsys
     })?;
     let local = hub.local.load();
     let registered = local.clients.get(&subsystem).ok_or_else(|| {
-        let text = format!("client '{client}' is not a client of this security server");
-        own(ProblemCode::UnknownMember, text)
+        own(ProblemCode::UnknownMember, "X-Road-Client is not a client of this security server")
     })?;
     let text = match caller {
         Caller::Tls(Some(seen)) if registered.fingerprints.contains(&seen) => return Ok(subsystem),
@@ -213,17 +214,21 @@ fn providers(
     }
     let all = configuration.servers_of(&provider);
     if all.is_empty() {
-        let text = format!("no security server serves '{provider}'");
+        let text = "no security server serves the provider that the path names";
         return Err(own(ProblemCode::UnknownMember, text));
     }
-    let wanted = headers::single(headers, headers::SECURITY_SERVER);
+    let wanted = headers::single(headers, headers::SECURITY_SERVER).map(str::parse::<ServerId>);
+    let serves = |server: &SecurityServer| match &wanted {
+        None => true,
+        Some(wanted) => wanted.as_ref() == Ok(&server.id),
+    };
     let chosen: Vec<_> = all
         .iter()
         .filter(|server| !server.suspended)
-        .filter(|server| wanted.is_none_or(|wanted| server.id.as_str() == wanted))
+        .filter(|server| serves(server))
         .cloned()
         .collect();
-    match (chosen.is_empty(), wanted) {
+    match (chosen.is_empty(), &wanted) {
         (false, _) => Ok(chosen),
         (true, Some(_)) => {
             Err(own(ProblemCode::InvalidSecurityServer, "that server does not serve the provider"))

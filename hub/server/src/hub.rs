@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hub_core::configuration::{ConfigurationInForce, Trusted};
 use hub_core::replay::{ReplayRefusal, ReplayWindow};
 use hub_messagelog::vault::Vault;
-use hub_messagelog::{LogLimits, LogOptions, MessageLog, Query};
+use hub_messagelog::{LogLimits, LogOptions, MessageLog};
 use pki::signer::{NoteKey, SigningKey};
 use pki::tls::{self, Identity, PeerTls};
 use rustls::ServerConfig;
@@ -252,7 +252,7 @@ pub async fn start(
     let peer_tls = hub.peer_tls.server();
     let source: crate::listener::TlsSource =
         Arc::new(move || -> Arc<ServerConfig> { peer_tls.clone() });
-    tasks.spawn(peer_bound.serve(Some(source), stopped.clone(), peer_service));
+    tasks.spawn(peer_bound.as_signed().serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
     tasks.spawn(refresh::run(hub.clone(), stopped));
     hub.journal.act("start").await?;
@@ -344,21 +344,24 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
     Ok(Journal::new(log, vault, clock.clone(), config.log.keep_bodies_bytes))
 }
 
-/// The replay window as it stood before a restart: the requests that the log holds.
+/// The replay window as it stood before a restart: the requests at the end of the log itself, since the
+/// index may be behind after a crash.
 fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
-    let mut window = ReplayWindow::default();
     let from = now.minus(ReplayWindow::length());
-    let query = Query { from, limit: REPLAY_WINDOW_MAX_COUNT, ..Query::all() };
-    for index in journal.log.find(&query).unwrap_or_default() {
-        let Ok(stored) = journal.log.read(index) else { continue };
-        let Ok(record) = Record::from_leaf(&stored.leaf) else { continue };
-        if record.side != Side::Provider {
-            continue;
-        }
-        if let Some(id) = record.exchange.and_then(|id| Uuid::try_parse(&id).ok()) {
-            // Seen twice is fine here: request and answer have one id.
-            let _ = window.admit(id, record.time.max(from));
-        }
+    let newest_first = (0..journal.log.size()).rev().take(4 * REPLAY_WINDOW_MAX_COUNT);
+    let mut seen: Vec<(UnixMillis, Uuid)> = newest_first
+        .map_while(|index| journal.log.read(index).ok())
+        .filter_map(|stored| Record::from_leaf(&stored.leaf).ok())
+        // Records are a little out of order where exchanges overlap: one length more is read.
+        .take_while(|record| record.time >= from.minus(ReplayWindow::length()))
+        .filter(|record| record.side == Side::Provider && record.time >= from)
+        .filter_map(|record| Some((record.time, Uuid::try_parse(&record.exchange?).ok()?)))
+        .collect();
+    seen.sort_unstable();
+    let mut window = ReplayWindow::default();
+    for (time, id) in seen {
+        // Request and answer have one id: the second is seen already.
+        let _ = window.admit(id, time);
     }
     window
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pki::tls;
 use rustls::ServerConfig;
 use schemas::digest::Sha256;
@@ -36,10 +36,19 @@ pub(crate) enum Caller {
 /// The TLS configuration of a listener at this moment; asked per connection, so that it can change.
 pub(crate) type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
 
+/// Whether the listener adds a `Date` to answers that have none (RFC 9110 §6.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DateHeader {
+    Added,
+    /// What goes to another security server is signed: nothing is added to it.
+    AsSigned,
+}
+
 /// A listener that is bound and not yet serving.
 pub(crate) struct Bound {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
+    date: DateHeader,
 }
 
 impl Bound {
@@ -47,7 +56,12 @@ impl Bound {
     pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, date: DateHeader::Added })
+    }
+
+    /// The same listener, which sends answers with the headers that they have and no other.
+    pub(crate) fn as_signed(self) -> Self {
+        Self { date: DateHeader::AsSigned, ..self }
     }
 
     /// Serves until `stop` turns true, then lets running exchanges end within the drain timeout.
@@ -74,8 +88,9 @@ impl Bound {
             let Ok(place) = places.clone().try_acquire_owned() else { continue };
             let tls = tls.as_ref().map(|source| source());
             let (serve_request, watcher) = (serve_request.clone(), graceful.watcher());
+            let builder = builder(self.date);
             connections.spawn(async move {
-                serve_connection(stream, tls, watcher, serve_request).await;
+                serve_connection(stream, tls, (builder, watcher), serve_request).await;
                 drop(place);
             });
         }
@@ -88,7 +103,7 @@ impl Bound {
 async fn serve_connection<S, F>(
     stream: TcpStream,
     tls: Option<Arc<ServerConfig>>,
-    watcher: hyper_util::server::graceful::Watcher,
+    (builder, watcher): (auto::Builder<TokioExecutor>, Watcher),
     serve_request: S,
 ) where
     S: Fn(Caller, http::Request<Incoming>) -> F + Clone + Send + 'static,
@@ -101,7 +116,6 @@ async fn serve_connection<S, F>(
             async move { Ok::<_, Infallible>(reply.await) }
         })
     };
-    let builder = builder();
     let ended = match tls {
         None => {
             let connection = builder.serve_connection(TokioIo::new(stream), service(Caller::Plain));
@@ -123,16 +137,19 @@ async fn serve_connection<S, F>(
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(date: DateHeader) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    let add_date = date == DateHeader::Added;
     builder
         .http1()
+        .auto_date_header(add_date)
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
         .max_headers(HEADERS_MAX_COUNT)
         .max_buf_size(HEADERS_MAX_BYTES + TARGET_MAX_BYTES);
     builder
         .http2()
+        .auto_date_header(add_date)
         .timer(TokioTimer::new())
         .max_concurrent_streams(PEER_STREAMS_MAX_COUNT)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -446,10 +446,10 @@ fn answer_headers(
         }
     }
     let received = |name| headers::single(&request.parts.headers, name).unwrap_or_default();
-    for name in [headers::ID, headers::CLIENT, headers::REQUEST_ID] {
-        set(&mut headers, name, received(name));
-    }
+    set(&mut headers, headers::ID, received(headers::ID));
+    set(&mut headers, headers::CLIENT, request.verified.client().as_str());
     set(&mut headers, headers::SERVICE, request.target.service.as_str());
+    set(&mut headers, headers::REQUEST_ID, received(headers::REQUEST_ID));
     let method = request.parts.method.as_str();
     let target = request.parts.uri.path_and_query().map_or("", |target| target.as_str());
     let sha512 = match asked {
