@@ -21,6 +21,10 @@ pub const SERVICE: &str = "x-road-service";
 pub const SECURITY_SERVER: &str = "x-road-security-server";
 /// The end user on whose behalf the caller asks.
 pub const USER_ID: &str = "x-road-userid";
+/// The case on which the caller works.
+pub const ISSUE: &str = "x-road-issue";
+/// The party that the caller stands for.
+pub const REPRESENTED_PARTY: &str = "x-road-represented-party";
 /// The problem code of a refusal.
 pub const ERROR: &str = "x-road-error";
 /// The purpose's code.
@@ -75,6 +79,10 @@ const HUB_ONLY: [&str; 9] = [
 /// Names of an answer that the provider's hub sets itself.
 const ANSWER_ONLY: [&str; 6] = [ID, CLIENT, SERVICE, REQUEST_ID, PURPOSE, ERROR];
 
+/// Names of a request that hubs read; one value counts.
+const READ_BY_HUBS: [&str; 7] =
+    [CLIENT, ID, SECURITY_SERVER, USER_ID, ISSUE, REPRESENTED_PARTY, PURPOSE];
+
 /// Whether a header belongs to one connection only and never travels.
 #[must_use]
 pub fn is_dropped(name: &HeaderName) -> bool {
@@ -112,6 +120,18 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
+}
+
+/// Keeps the last value of each header that a hub reads: X-Road's own parsers use the last one
+/// (protocol for REST §4.3), and a source that read the first would serve another client than the one checked.
+pub fn keep_last(headers: &mut HeaderMap) {
+    for name in READ_BY_HUBS {
+        let mut values = headers.get_all(name).iter();
+        let (first, last) = (values.next(), values.next_back().cloned());
+        if let (Some(_), Some(last)) = (first, last) {
+            headers.insert(name, last);
+        }
+    }
 }
 
 /// The value of `Content-Digest` for a SHA-256 digest, RFC 9530 §2.
@@ -230,5 +250,10 @@ mod tests {
         assert_eq!(single(&headers, CLIENT), Some("a"));
         headers.append("x-road-client", "b".parse().unwrap());
         assert_eq!(single(&headers, CLIENT), None);
+        headers.append("accept", "c".parse().unwrap());
+        headers.append("accept", "d".parse().unwrap());
+        keep_last(&mut headers);
+        assert_eq!(single(&headers, CLIENT), Some("b"));
+        assert_eq!(single(&headers, "accept"), None, "others keep all their values");
     }
 }

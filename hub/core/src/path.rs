@@ -156,6 +156,24 @@ impl PathPattern {
         segments.next().is_none()
     }
 
+    /// Whether the pattern covers every path that `narrower` covers.
+    #[must_use]
+    pub fn covers(&self, narrower: &Self) -> bool {
+        let mut segments = narrower.segments.iter();
+        for pattern in &self.segments {
+            let fits = match (pattern, segments.next()) {
+                (Segment::Rest, _) => return true,
+                (Segment::Literal(own), Some(Segment::Literal(other))) => own == other,
+                (Segment::One(_), Some(Segment::Literal(_) | Segment::One(_))) => true,
+                _ => false,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        segments.next().is_none()
+    }
+
     /// The segment that stands for `{name}`; `None` when the pattern has no such name.
     #[must_use]
     pub fn capture<'p>(&self, name: &str, path: &'p DecodedPath) -> Option<&'p str> {

@@ -223,9 +223,10 @@ impl Policy {
         now: UnixMillis,
         in_group: impl Fn(&str, &SubsystemId) -> bool,
     ) -> bool {
+        let asked = PathPattern::parse(endpoint.1).ok();
         self.by_service.get(service).into_iter().flatten().any(|live| {
             let covered = live.endpoint.as_ref().is_none_or(|(method, pattern)| {
-                method == endpoint.0 && pattern.as_str() == endpoint.1
+                method == endpoint.0 && asked.as_ref().is_some_and(|asked| pattern.covers(asked))
             });
             covered && live.from <= now && now < live.until && live.names(client, &in_group)
         })

@@ -189,9 +189,12 @@ pub fn verify_answer(
     check_signature(&received, &provider, configuration, now, &codes)?;
     let own = |name| headers::single(answer.headers, name);
     let same = |name| own(name).is_some() && own(name) == headers::single(request.headers, name);
+    // The request's client may be spelled in another encoding than the one that hubs write.
+    let client = headers::single(request.headers, headers::CLIENT)
+        .and_then(|text| text.parse::<ClientId>().ok());
     let consistent = same(headers::REQUEST_ID)
         && same(headers::ID)
-        && same(headers::CLIENT)
+        && client.is_some_and(|client| own(headers::CLIENT) == Some(client.as_str()))
         && own(headers::SERVICE) == Some(service.as_str());
     if !consistent {
         let text = "the answer names another request, client or service";

@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::hub::Hub;
 use crate::refresh;
+use crate::state::Hub;
 
 /// Records that one answer holds at most.
 const RECORDS_MAX_COUNT: usize = 1_000;

@@ -1,5 +1,6 @@
-//! The way to other security servers: pooled HTTP/2 connections over pinned TLS 1.3.
+//! The ways out of a hub: to other security servers, to sources, to the central server.
 //!
+//! Other security servers are reached over pooled HTTP/2 connections and pinned TLS 1.3.
 //! A connection is made for an address and accepted only when the certificate shown is registered for the
 //! server at that address in the configuration in force. When authentication certificates change,
 //! the pool is replaced, so that no old connection carries a new request.
@@ -8,13 +9,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use http::Uri;
+use http_body_util::Full;
 use hub_core::configuration::ConfigurationInForce;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pki::tls::{PeerTls, PinnedCertificates};
 use rustls::pki_types::ServerName;
@@ -52,6 +56,31 @@ pub(crate) fn peer_client(tls: PeerTls, in_force: InForce) -> PeerClient {
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
         .build(PeerConnector { tls, in_force })
+}
+
+/// The pooled client for sources.
+pub(crate) type SourceClient = Client<HttpConnector, SpooledBody>;
+
+/// A new pool.
+pub(crate) fn source_client() -> SourceClient {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build(connector)
+}
+
+/// The client for the central server. The way needs no protection: what comes over it is signed.
+pub(crate) type CentralClient = Client<HttpConnector, Full<Bytes>>;
+
+/// A new client.
+pub(crate) fn central_client() -> CentralClient {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).build(connector)
 }
 
 /// Connects to the security server at an address.

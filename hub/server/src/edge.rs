@@ -7,10 +7,10 @@ use hub_core::headers;
 use hyper::body::Incoming;
 use schemas::problem::{Problem, ProblemCode};
 
-use crate::hub::Hub;
 use crate::listener::Caller;
 use crate::metadata;
 use crate::reply::{Reply, problem_reply};
+use crate::state::Hub;
 use crate::{consumer, provider};
 
 /// Serves one request at the edge.

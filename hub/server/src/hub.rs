@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hub_core::configuration::{ConfigurationInForce, Trusted};
-use hub_core::replay::{ReplayRefusal, ReplayWindow};
+use hub_core::replay::ReplayWindow;
 use hub_messagelog::vault::Vault;
 use hub_messagelog::{LogLimits, LogOptions, MessageLog};
 use pki::signer::{NoteKey, SigningKey};
@@ -16,69 +15,23 @@ use pki::tls::{self, Identity, PeerTls};
 use rustls::ServerConfig;
 use schemas::clock::{Clock, UnixMillis};
 use schemas::configuration::Anchor;
-use schemas::identifier::{MemberId, ServerId};
+use schemas::identifier::ServerId;
 use schemas::limits::{EXCHANGES_MAX_COUNT, REPLAY_WINDOW_MAX_COUNT};
-use schemas::problem::{Problem, ProblemCode};
 use schemas::record::{Record, Side};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::admin;
-use crate::clients::{self, InForce, PeerClient, Registered};
+use crate::clients::{self, InForce, Registered};
 use crate::config::{ConfigError, HubConfig};
 use crate::edge;
 use crate::journal::{self, Journal};
 use crate::listener::Bound;
-use crate::local::{Local, MemberSigner, certificate};
+use crate::local::{Local, certificate};
 use crate::metrics::Metrics;
 use crate::refresh;
-use crate::source::{self, SourceClient};
-
-/// What the parts of a hub share.
-pub(crate) struct Hub {
-    pub(crate) server: ServerId,
-    pub(crate) clock: Clock,
-    pub(crate) data_dir: PathBuf,
-    pub(crate) spool_dir: PathBuf,
-    pub(crate) anchor: Anchor,
-    pub(crate) in_force: InForce,
-    pub(crate) trusted: Mutex<Trusted>,
-    pub(crate) local: ArcSwap<Local>,
-    pub(crate) journal: Journal,
-    pub(crate) replay: Mutex<ReplayWindow>,
-    pub(crate) peers: ArcSwap<PeerClient>,
-    pub(crate) peer_tls: PeerTls,
-    pub(crate) sources: SourceClient,
-    pub(crate) central: refresh::CentralClient,
-    pub(crate) consumer_places: Semaphore,
-    pub(crate) provider_places: Semaphore,
-    pub(crate) metrics: Metrics,
-    pub(crate) admin_token: String,
-    pub(crate) refresh_seconds: u64,
-    pub(crate) file_seen: Mutex<Option<schemas::digest::Sha256>>,
-    /// The file that `clients`, `services` and `grants` are read from again; absent in tests.
-    pub(crate) file: Option<PathBuf>,
-}
-
-impl Hub {
-    /// The signing key of a member of this hub.
-    pub(crate) fn signer(&self, member: &MemberId) -> Option<Arc<MemberSigner>> {
-        self.local.load().members.get(member).cloned()
-    }
-
-    /// Admits a request id once.
-    pub(crate) fn admit_once(&self, exchange: Uuid, now: UnixMillis) -> Result<(), Problem> {
-        let mut window = self.replay.lock().unwrap_or_else(|lock| lock.into_inner());
-        window.admit(exchange, now).map_err(|refusal| {
-            let code = match refusal {
-                ReplayRefusal::Seen => ProblemCode::Replayed,
-                ReplayRefusal::Full => ProblemCode::ProviderOverloaded,
-            };
-            Problem::new(code, refusal.to_string())
-        })
-    }
-}
+use crate::state::Hub;
 
 /// Why a hub does not start. Each text names the repair.
 #[derive(Debug, thiserror::Error)]
@@ -309,8 +262,8 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         replay: Mutex::new(replay),
         peers: ArcSwap::from_pointee(peers),
         peer_tls,
-        sources: source::source_client(),
-        central: refresh::central_client(),
+        sources: clients::source_client(),
+        central: clients::central_client(),
         consumer_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         provider_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         metrics: Metrics::default(),
@@ -364,18 +317,4 @@ fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
         let _ = window.admit(id, time);
     }
     window
-}
-
-/// A configuration that has come into force.
-pub(crate) fn put_in_force(hub: &Hub, configuration: ConfigurationInForce) {
-    let changed = hub.in_force.load().as_ref().is_none_or(|old| {
-        let servers = |c: &ConfigurationInForce| c.document().content.servers.clone();
-        servers(old) != servers(&configuration)
-    });
-    hub.in_force.store(Some(Arc::new(configuration)));
-    if changed {
-        // Old connections end with their exchanges; new exchanges make new connections.
-        let pool = clients::peer_client(hub.peer_tls.clone(), hub.in_force.clone());
-        hub.peers.store(Arc::new(pool));
-    }
 }

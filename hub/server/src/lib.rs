@@ -21,6 +21,7 @@ mod refresh;
 mod reply;
 mod source;
 mod spool;
+mod state;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};

@@ -11,11 +11,11 @@ use schemas::limits::{JSON_BODY_MAX_BYTES, SOURCE_TIMEOUT};
 use schemas::problem::{Problem, ProblemCode};
 use serde_json::{Value, json};
 
-use crate::hub::Hub;
 use crate::local::LocalService;
 use crate::reply::{Reply, escape_xml, reply};
 use crate::source::{self, SourceAnswer};
 use crate::spool::{self, Hashes, SpoolRules, memory_body};
+use crate::state::Hub;
 
 /// A metadata service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemas::clock::Stopwatch;
-use schemas::problem::{Problem, ProblemCode};
-
-use crate::consumer::Failure;
-use crate::reply::Reply;
 
 /// Counters of both sides.
 #[derive(Debug, Default)]
@@ -55,21 +51,14 @@ impl Counters {
 }
 
 impl Metrics {
-    /// Counts an exchange of the consumer's half.
-    pub(crate) fn consumer(&self, result: &Result<Reply, Failure>, watch: &Stopwatch) {
-        let refused = match result {
-            Ok(_) => None,
-            Err(Failure::Own(problem)) => Some(problem.code.as_str()),
-            Err(Failure::Peer(body)) => {
-                Some(body.kind.parse::<ProblemCode>().map_or("other", ProblemCode::as_str))
-            }
-        };
+    /// Counts an exchange of the consumer's half; `refused` is its problem code.
+    pub(crate) fn consumer(&self, refused: Option<&'static str>, watch: &Stopwatch) {
         self.consumer.count(refused, watch);
     }
 
-    /// Counts an exchange of the provider's half.
-    pub(crate) fn provider(&self, result: &Result<Reply, Problem>, watch: &Stopwatch) {
-        self.provider.count(result.as_ref().err().map(|problem| problem.code.as_str()), watch);
+    /// Counts an exchange of the provider's half; `refused` is its problem code.
+    pub(crate) fn provider(&self, refused: Option<&'static str>, watch: &Stopwatch) {
+        self.provider.count(refused, watch);
     }
 
     /// OpenMetrics text, with `gauges` (name, help, value) added.

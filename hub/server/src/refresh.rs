@@ -8,31 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hub_core::configuration::{Accepted, ConfigurationInForce, Stored, Trusted, offered_version};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use schemas::clock::UnixMillis;
 use schemas::configuration::Anchor;
-use schemas::limits::{CONFIGURATION_MAX_BYTES, CONNECT_TIMEOUT};
+use schemas::limits::CONFIGURATION_MAX_BYTES;
 use tokio::sync::watch;
 
 use crate::config::HubConfig;
-use crate::hub::{Hub, put_in_force};
 use crate::local::Local;
-
-/// The client for the central server. The way needs no protection: what comes over it is signed.
-pub(crate) type CentralClient = Client<HttpConnector, Full<Bytes>>;
-
-/// A new client.
-pub(crate) fn central_client() -> CentralClient {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    Client::builder(TokioExecutor::new()).timer(TokioTimer::new()).build(connector)
-}
+use crate::state::Hub;
 
 /// Seconds between tries while there is no configuration at all.
 const FIRST_SECONDS: u64 = 1;
@@ -122,7 +108,7 @@ async fn from_central(hub: &Hub, central: &str) -> Result<(), String> {
     for warning in accepted.in_force.warnings() {
         tracing::warn!(warning, version, "global configuration");
     }
-    put_in_force(hub, accepted.in_force);
+    hub.put_in_force(accepted.in_force);
     drop(hub.journal.act(&format!("configuration-{version}-in-force")));
     tracing::info!(version, "global configuration in force");
     Ok(())

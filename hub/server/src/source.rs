@@ -8,30 +8,12 @@ use hub_core::headers;
 use hub_core::policy::Permit;
 use hub_core::target::Target;
 use hub_messagelog::LogReceipt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use schemas::limits::{BODY_MAX_BYTES, CONNECT_TIMEOUT, JSON_BODY_MAX_BYTES};
+use schemas::limits::{BODY_MAX_BYTES, JSON_BODY_MAX_BYTES};
 use schemas::problem::{Problem, ProblemCode};
 
-use crate::hub::Hub;
 use crate::local::LocalService;
 use crate::spool::{self, Hashes, SpoolError, SpoolRules, Spooled, SpooledBody};
-
-/// The pooled client for sources.
-pub(crate) type SourceClient = Client<HttpConnector, SpooledBody>;
-
-/// A new pool.
-pub(crate) fn source_client() -> SourceClient {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build(connector)
-}
+use crate::state::Hub;
 
 /// What a source is asked. The receipt is the proof that the question is recorded.
 pub(crate) struct Question<'a> {

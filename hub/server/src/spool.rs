@@ -299,7 +299,7 @@ mod tests {
         {
             let whole: Vec<u8> = chunks.concat();
             let spooled = spool(chunks, 10_000_000).await.unwrap();
-            assert_eq!(spooled.length(), whole.len() as u64);
+            assert_eq!(spooled.length(), u64::try_from(whole.len()).unwrap());
             assert_eq!(*spooled.sha256(), Sha256::of(&whole));
             assert_eq!(spooled.in_memory().is_some(), whole.len() <= BODY_IN_MEMORY_BYTES);
             let out = spooled.body().collect().await.unwrap().to_bytes();

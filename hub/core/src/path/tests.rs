@@ -77,6 +77,20 @@ fn base_path_matches_only_the_base_and_the_rest_pattern() {
 }
 
 #[test]
+fn pattern_covers_the_narrower_ones_and_no_wider() {
+    let covers = |wide: &str, narrow: &str| {
+        PathPattern::parse(wide).unwrap().covers(&PathPattern::parse(narrow).unwrap())
+    };
+    for (wide, narrow) in [("/**", "/a/{b}"), ("/a/{x}", "/a/{y}"), ("/a/*", "/a/b"), ("/**", "/**")]
+    {
+        assert!(covers(wide, narrow), "{wide} {narrow}");
+    }
+    for (narrow, wide) in [("/a/b", "/a/{x}"), ("/a/{x}", "/**"), ("/a", "/a/b"), ("/a/b", "/a")] {
+        assert!(!covers(narrow, wide), "{narrow} {wide}");
+    }
+}
+
+#[test]
 fn named_segments_are_captured_decoded() {
     let pattern = PathPattern::parse("/persons/{pinfl}/income").unwrap();
     let path = DecodedPath::parse("/persons/31%2D5/income").unwrap();
