@@ -2,7 +2,16 @@
 
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::LogOptions;
+/// The program log.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct LogOptions {
+    /// Log level or filter, such as `info` or `hub_server=debug`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
 
 /// Sets up the log of this process, on standard error.
 pub(crate) fn start(options: &LogOptions, quiet: bool) {

@@ -12,9 +12,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::logging;
+use crate::logging::{self, LogOptions};
 
 /// Koʻprik: a data-exchange hub between public authorities, and the social register that runs on it.
 #[derive(Debug, Parser)]
@@ -27,17 +27,6 @@ pub(crate) struct Cli {
     log: LogOptions,
     #[command(subcommand)]
     command: Command,
-}
-
-/// The program log.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct LogOptions {
-    /// Log level or filter, such as `info` or `hub_server=debug`.
-    #[arg(long, global = true, value_name = "FILTER")]
-    pub(crate) log: Option<String>,
-    /// Log as JSON lines.
-    #[arg(long, global = true)]
-    pub(crate) log_json: bool,
 }
 
 #[derive(Debug, Subcommand)]
