@@ -84,7 +84,7 @@ fn as_json(proved: &Proved) -> Value {
 
 fn as_text(proved: &Proved) -> String {
     let mut text = format!(
-        "VERIFIED: {} records of {} at {}\n\nproved\n",
+        "VERIFIED: {} record(s) of {} at {}\n\nproved\n",
         proved.records.len(),
         proved.server,
         proved.origin
