@@ -16,10 +16,12 @@ use schemas::tlog::checkpoint::Checkpoint;
 use schemas::tlog::merkle;
 use schemas::tlog::note::{Note, NoteVerifier};
 
+use crate::batch::VerifiedRoots;
 use crate::configuration::{ConfigurationInForce, Trusted};
 use crate::headers;
-use crate::signature::ReadBase;
+use crate::signature::{ReadBase, ReceivedSignature};
 use crate::target::Target;
+use crate::verification;
 
 /// The steps of a verification, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,12 +276,14 @@ impl<'f> Message<'f> {
             return Err(refuse("the signing certificate was revoked before the signature"));
         }
         key.certificate.valid_at(made).map_err(|error| refuse(&error.to_string()))?;
-        if parameters.algorithm != key.public_key.algorithm().name() {
-            return Err(refuse("the algorithm is not that of the certificate's key"));
-        }
-        key.public_key
-            .verify(self.signed.base.as_bytes(), &self.signature)
-            .map_err(|_| refuse("the signature does not verify"))
+        let received = ReceivedSignature {
+            base: self.signed.base.clone(),
+            signature: self.signature.clone(),
+            parameters: parameters.clone(),
+        };
+        let roots = VerifiedRoots::default();
+        verification::check_bytes(&received, &key.public_key, &roots)
+            .map_err(|reason| refuse(&reason.to_string()))
     }
 }
 

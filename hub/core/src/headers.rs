@@ -108,10 +108,11 @@ pub fn goes_to_source(name: &HeaderName) -> bool {
     !is_dropped(name) && ![SIGNATURE, SIGNATURE_INPUT, CONTENT_DIGEST].contains(&name.as_str())
 }
 
-/// Whether a signed answer's header is handed to the caller.
+/// Whether a signed answer's header is handed to the caller. `X-Road-Error` is not: a hub that signs
+/// an answer does not refuse, and the caller must not take it for a refusal (promise P8).
 #[must_use]
 pub fn goes_to_caller(name: &HeaderName) -> bool {
-    !is_dropped(name) && ![SIGNATURE, SIGNATURE_INPUT, SUBJECTS].contains(&name.as_str())
+    !is_dropped(name) && ![SIGNATURE, SIGNATURE_INPUT, SUBJECTS, ERROR].contains(&name.as_str())
 }
 
 /// The only value of a header, as text; `None` when absent, repeated or not visible ASCII.

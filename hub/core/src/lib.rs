@@ -5,6 +5,7 @@
 //! them, [`configuration`] says who may sign, [`replay`] forgets nothing for a minute, [`contract`]
 //! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards.
 
+pub mod batch;
 pub mod configuration;
 pub mod contract;
 pub mod evidence;

@@ -27,10 +27,11 @@ pub enum ReplayRefusal {
 }
 
 impl ReplayWindow {
-    /// How long ids are kept: a signature's life and the skew of both clocks.
+    /// How long ids are kept: a signature's life and the skew of both clocks. Signatures are good in whole
+    /// seconds, so the last one counts to its end.
     #[must_use]
     pub fn length() -> std::time::Duration {
-        MESSAGE_LIFETIME + CLOCK_SKEW + CLOCK_SKEW
+        MESSAGE_LIFETIME + CLOCK_SKEW + CLOCK_SKEW + std::time::Duration::from_secs(1)
     }
 
     /// Admits an id once.

@@ -12,12 +12,13 @@ use http::HeaderMap;
 use schemas::digest::Sha256;
 use schemas::encoding::{base64, from_base64};
 
+use crate::batch;
 use crate::headers::{self, CONTENT_DIGEST, REQUEST_ID, SIGNATURE, SIGNATURE_INPUT};
 
 /// The label of the signature in both headers.
 const LABEL: &str = "koprik=";
-/// The algorithms that member certificates may have, RFC 9421 §6.2.2.
-const ALGORITHMS: [&str; 2] = ["ed25519", "ecdsa-p256-sha256"];
+/// The algorithms of signatures: those of RFC 9421 §6.2.2 that member certificates may have, and ours.
+const ALGORITHMS: [&str; 3] = ["ed25519", "ecdsa-p256-sha256", batch::ALGORITHM];
 /// What an answer's signature covers of its request.
 const BOUND: [&str; 6] = ["@method", "@path", "@query", CONTENT_DIGEST, REQUEST_ID, SIGNATURE];
 
@@ -30,7 +31,7 @@ pub struct Parameters {
     pub expires: u64,
     /// SHA-256 of the signing certificate's DER.
     pub key_id: Sha256,
-    /// Algorithm name of RFC 9421 §6.2: `ed25519` or `ecdsa-p256-sha256`.
+    /// `ed25519`, `ecdsa-p256-sha256` (RFC 9421 §6.2) or [`batch::ALGORITHM`].
     pub algorithm: &'static str,
 }
 

@@ -3,6 +3,7 @@
 //! Each check gives evidence that only this module can make. The order is the order of cost and of blame:
 //! the peer's registration, the client it speaks for, the signing certificate, the times, the signature.
 
+use pki::trust::{Algorithm, PublicKey};
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
 use schemas::identifier::{ClientId, MemberId, ServerId, ServiceId, SubsystemId};
@@ -10,6 +11,7 @@ use schemas::limits::{CLOCK_SKEW, MESSAGE_LIFETIME};
 use schemas::problem::{Problem, ProblemCode};
 use uuid::Uuid;
 
+use crate::batch::{self, VerifiedRoots};
 use crate::configuration::ConfigurationInForce;
 use crate::headers;
 use crate::signature::{self, Parameters, ReceivedSignature, RequestParts};
@@ -46,6 +48,17 @@ pub fn identify_peer(
         return Err(Problem::new(ProblemCode::Suspended, "the security server is suspended"));
     }
     Ok(RegisteredPeer { server: server.id.clone() })
+}
+
+/// What a signature is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    /// The global configuration in force.
+    pub configuration: &'a ConfigurationInForce,
+    /// Batch roots that have been verified.
+    pub roots: &'a VerifiedRoots,
+    /// The time now.
+    pub now: UnixMillis,
 }
 
 /// A request whose head is proven: who asks, what, and that it is fresh. Only [`verify_request`] makes it.
@@ -100,9 +113,9 @@ fn digest_matches(signed: &str, body: &Sha256, code: ProblemCode) -> Result<(), 
 pub fn verify_request(
     parts: &RequestParts<'_>,
     peer: &RegisteredPeer,
-    configuration: &ConfigurationInForce,
-    now: UnixMillis,
+    grounds: &Grounds<'_>,
 ) -> Result<VerifiedRequest, Problem> {
+    let configuration = grounds.configuration;
     let client = client_of(parts)?;
     let server = configuration.server(&peer.server);
     if !server.is_some_and(|server| server.clients.contains(&client)) {
@@ -121,7 +134,7 @@ pub fn verify_request(
         expired: ProblemCode::RequestExpired,
         signature: ProblemCode::RequestSignature,
     };
-    check_signature(&received, &member, configuration, now, &codes)?;
+    check_signature(&received, &member, grounds, &codes)?;
     let required = |name| headers::single(parts.headers, name).unwrap_or_default();
     let exchange = Uuid::try_parse(required(headers::REQUEST_ID)).map_err(|_| {
         Problem::new(ProblemCode::RequestSignature, "x-road-request-id is not a UUID")
@@ -174,8 +187,7 @@ pub fn verify_answer(
     answer: &ReceivedAnswer<'_>,
     request: &RequestParts<'_>,
     service: &ServiceId,
-    configuration: &ConfigurationInForce,
-    now: UnixMillis,
+    grounds: &Grounds<'_>,
 ) -> Result<VerifiedAnswer, Problem> {
     let received = signature::read_answer(answer.status, answer.headers, request)
         .map_err(|error| Problem::new(ProblemCode::AnswerSignature, error.to_string()))?;
@@ -186,7 +198,7 @@ pub fn verify_answer(
         signature: ProblemCode::AnswerSignature,
     };
     let provider = service.subsystem().member();
-    check_signature(&received, &provider, configuration, now, &codes)?;
+    check_signature(&received, &provider, grounds, &codes)?;
     let own = |name| headers::single(answer.headers, name);
     let same = |name| own(name).is_some() && own(name) == headers::single(request.headers, name);
     // The request's client may be spelled in another encoding than the one that hubs write.
@@ -215,10 +227,10 @@ struct Codes {
 fn check_signature(
     received: &ReceivedSignature,
     member: &MemberId,
-    configuration: &ConfigurationInForce,
-    now: UnixMillis,
+    grounds: &Grounds<'_>,
     codes: &Codes,
 ) -> Result<(), Problem> {
+    let Grounds { configuration, roots, now } = *grounds;
     let key = configuration
         .signing_key(&received.parameters.key_id)
         .filter(|key| key.member == *member)
@@ -233,14 +245,38 @@ fn check_signature(
     if let Err(error) = key.certificate.valid_at(now) {
         return Err(Problem::new(codes.certificate, error.to_string()));
     }
-    if received.parameters.algorithm != key.public_key.algorithm().name() {
-        let text = "the signature's algorithm is not that of the certificate's key";
-        return Err(Problem::new(codes.signature, text));
-    }
     check_times(&received.parameters, now, codes.expired)?;
-    key.public_key.verify(received.base.as_bytes(), &received.signature).map_err(|_| {
-        Problem::new(codes.signature, "the signature does not verify over the message as received")
-    })
+    check_bytes(received, &key.public_key, roots)
+        .map_err(|reason| Problem::new(codes.signature, reason.to_string()))
+}
+
+/// Why a signature's bytes are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BytesRefusal {
+    /// The key cannot have made a signature of this algorithm.
+    #[error("the signature's algorithm is not that of the certificate's key")]
+    Algorithm,
+    /// The signature does not verify.
+    #[error("the signature does not verify over the message as received")]
+    Signature,
+}
+
+/// Checks the bytes of a signature over its base: alone, or under the root of a batch.
+///
+/// # Errors
+/// [`BytesRefusal`].
+pub fn check_bytes(
+    received: &ReceivedSignature,
+    key: &PublicKey,
+    roots: &VerifiedRoots,
+) -> Result<(), BytesRefusal> {
+    let (base, signature) = (received.base.as_bytes(), received.signature.as_slice());
+    let verified = match (received.parameters.algorithm, key.algorithm()) {
+        (batch::ALGORITHM, Algorithm::Ed25519) => batch::verify(key, base, signature, roots),
+        (name, algorithm) if name == algorithm.name() => key.verify(base, signature),
+        _ => return Err(BytesRefusal::Algorithm),
+    };
+    verified.map_err(|_| BytesRefusal::Signature)
 }
 
 fn check_times(parameters: &Parameters, now: UnixMillis, code: ProblemCode) -> Result<(), Problem> {

@@ -13,12 +13,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hub_core::evidence;
 use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
 use ring::rand::SecureRandom as _;
 use schemas::clock::UnixMillis;
 use schemas::encoding::hex;
-use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
 use schemas::problem::ProblemCode;
 use schemas::record::{Kind, Record};
 use schemas::tlog::checkpoint::Checkpoint;
@@ -27,7 +25,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::refresh;
+use crate::evidence;
 use crate::state::Hub;
 
 /// Records that one answer holds at most.
@@ -36,7 +34,7 @@ const RECORDS_MAX_COUNT: usize = 1_000;
 type AdminResult = Result<Json<Value>, Fault>;
 
 /// An error of the admin API.
-struct Fault(StatusCode, String);
+pub(crate) struct Fault(pub(crate) StatusCode, pub(crate) String);
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
@@ -50,7 +48,7 @@ impl From<LogError> for Fault {
     }
 }
 
-fn not_found(text: &str) -> Fault {
+pub(crate) fn not_found(text: &str) -> Fault {
     Fault(StatusCode::NOT_FOUND, text.to_owned())
 }
 
@@ -77,7 +75,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch:
         .route("/v1/records", get(records))
         .route("/v1/records/{index}", get(record))
         .route("/v1/explain/{id}", get(explain))
-        .route("/v1/evidence/{exchange}", get(evidence_file))
+        .route("/v1/evidence/{exchange}", get(evidence::file))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/proof/inclusion", get(inclusion))
         .route("/v1/proof/consistency", get(consistency))
@@ -199,11 +197,11 @@ async fn records(
 }
 
 /// A record with its place and its sealed evidence.
-struct Found {
-    index: u64,
-    leaf: String,
-    record: Record,
-    sealed: bytes::Bytes,
+pub(crate) struct Found {
+    pub(crate) index: u64,
+    pub(crate) leaf: String,
+    pub(crate) record: Record,
+    pub(crate) sealed: bytes::Bytes,
 }
 
 impl Found {
@@ -212,7 +210,7 @@ impl Found {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, Fault> {
     let joined = tokio::task::spawn_blocking(work).await;
@@ -221,7 +219,7 @@ async fn blocking<T: Send + 'static>(
     Ok(joined?)
 }
 
-async fn find(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
+pub(crate) async fn find(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
     let log = hub.journal.log.clone();
     if let Some(last) = log.size().checked_sub(1) {
         log.wait_indexed(last).await?;
@@ -311,46 +309,10 @@ async fn consistency(
     Ok(Json(json!({ "old": asked.old, "new": asked.new, "proof": proof })))
 }
 
-fn read_checkpoint(note: &str) -> Result<Checkpoint, Fault> {
+pub(crate) fn read_checkpoint(note: &str) -> Result<Checkpoint, Fault> {
     let fail = |text: String| Fault(StatusCode::INTERNAL_SERVER_ERROR, text);
     let note = schemas::tlog::note::Note::parse(note).map_err(|error| fail(error.to_string()))?;
     note.text()
         .parse()
         .map_err(|error: schemas::tlog::checkpoint::CheckpointError| fail(error.to_string()))
-}
-
-/// The evidence file of an exchange.
-async fn evidence_file(
-    State(hub): State<Arc<Hub>>,
-    UrlPath(exchange): UrlPath<String>,
-) -> Result<Response, Fault> {
-    let query = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
-    let mut found = find(&hub, query).await?;
-    found.sort_by_key(|found| found.index);
-    let last = found.last().ok_or_else(|| not_found("no exchange of this hub has this id"))?;
-    let version = last
-        .record
-        .configuration
-        .ok_or_else(|| not_found("the exchange ended before there was a global configuration"))?;
-    hub.journal.act("evidence-taken").await?;
-    let checkpoint = hub.journal.log.checkpoint_covering(last.index).await?;
-    let size = read_checkpoint(&checkpoint)?.size;
-    let mut messages = Vec::new();
-    let mut records = Vec::new();
-    for found in &found {
-        if !found.sealed.is_empty() && found.record.kind != Kind::Refusal || messages.is_empty() {
-            let message = hub.journal.open_evidence(&found.record, &found.sealed);
-            let erased = "the evidence of this exchange was never kept or has been erased";
-            messages.push(message.ok_or_else(|| not_found(erased))?);
-        }
-        let (log, index) = (hub.journal.log.clone(), found.index);
-        let proof = blocking(move || log.inclusion_proof(index, size)).await?;
-        records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
-    }
-    let configuration = refresh::kept(&hub.data_dir, version)
-        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let format = FORMAT.to_owned();
-    let file = EvidenceFile { checkpoint, configuration, format, messages, records };
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    Ok((kind, evidence::to_text(&file)).into_response())
 }

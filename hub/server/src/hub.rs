@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use hub_core::batch::VerifiedRoots;
 use hub_core::replay::ReplayWindow;
 use hub_messagelog::vault::Vault;
 use hub_messagelog::{LogLimits, LogOptions, MessageLog};
@@ -260,6 +261,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         local: ArcSwap::from_pointee(local),
         journal,
         replay: Mutex::new(replay),
+        roots: VerifiedRoots::default(),
         peers: ArcSwap::from_pointee(peers),
         peer_tls,
         sources: clients::source_client(),
@@ -307,7 +309,9 @@ fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
         .filter_map(|stored| Record::from_leaf(&stored.leaf).ok())
         // Records are a little out of order where exchanges overlap: one length more is read.
         .take_while(|record| record.time >= from.minus(ReplayWindow::length()))
-        .filter(|record| record.side == Side::Provider && record.time >= from)
+        // A client stands only in records of verified heads: a forgery does not use up another's id.
+        .filter(|record| record.side == Side::Provider && record.client.is_some())
+        .filter(|record| record.time >= from)
         .filter_map(|record| Some((record.time, Uuid::try_parse(&record.exchange?).ok()?)))
         .collect();
     seen.sort_unstable();

@@ -16,6 +16,7 @@ use schemas::limits::SOURCE_TIMEOUT;
 use serde_json::Value;
 
 use crate::config::{self, ConfigError, HubConfig};
+use crate::signing::MemberSigner;
 
 /// The services, clients and grants in force at this hub.
 #[derive(Debug)]
@@ -24,13 +25,6 @@ pub(crate) struct Local {
     pub(crate) clients: HashMap<SubsystemId, LocalClient>,
     pub(crate) services: HashMap<ServiceId, Arc<LocalService>>,
     pub(crate) policy: Policy,
-}
-
-/// A member's signing key, named by its certificate.
-#[derive(Debug)]
-pub(crate) struct MemberSigner {
-    pub(crate) key: SigningKey,
-    pub(crate) key_id: Sha256,
 }
 
 /// How a subsystem's own systems show who they are.
@@ -61,7 +55,7 @@ impl Local {
             if certificate.public_key().ok() != Some(key.public_key()) {
                 return Err(setting(&member.key, "the key is not that of the signing certificate"));
             }
-            let signer = MemberSigner { key, key_id: certificate.fingerprint() };
+            let signer = MemberSigner::new(key, certificate.fingerprint());
             members.insert(member.id.clone(), Arc::new(signer));
         }
         let mut clients = HashMap::new();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use hub_core::batch::VerifiedRoots;
 use hub_core::configuration::{ConfigurationInForce, Trusted};
 use hub_core::replay::{ReplayRefusal, ReplayWindow};
 use pki::tls::PeerTls;
@@ -16,8 +17,9 @@ use uuid::Uuid;
 
 use crate::clients::{self, CentralClient, InForce, PeerClient, SourceClient};
 use crate::journal::Journal;
-use crate::local::{Local, MemberSigner};
+use crate::local::Local;
 use crate::metrics::Metrics;
+use crate::signing::MemberSigner;
 
 /// What the parts of a hub share.
 pub(crate) struct Hub {
@@ -31,6 +33,7 @@ pub(crate) struct Hub {
     pub(crate) local: ArcSwap<Local>,
     pub(crate) journal: Journal,
     pub(crate) replay: Mutex<ReplayWindow>,
+    pub(crate) roots: VerifiedRoots,
     pub(crate) peers: ArcSwap<PeerClient>,
     pub(crate) peer_tls: PeerTls,
     pub(crate) sources: SourceClient,

@@ -75,6 +75,19 @@ pub fn verify_inclusion(
     proof: &[Sha256],
     root: &Sha256,
 ) -> Result<(), ProofError> {
+    finish(0, root_through(leaf, index, size, proof)? == *root)
+}
+
+/// The root of the tree of `size` to which `proof` leads from the leaf at `index`.
+///
+/// # Errors
+/// When the leaf is not in a tree of that size, or the proof has another length than its place asks for.
+pub fn root_through(
+    leaf: &Sha256,
+    index: u64,
+    size: u64,
+    proof: &[Sha256],
+) -> Result<Sha256, ProofError> {
     if index >= size {
         return Err(ProofError::NotInTree { index, size });
     }
@@ -96,7 +109,7 @@ pub fn verify_inclusion(
         node >>= 1;
         last >>= 1;
     }
-    finish(last, hash == *root)
+    finish(last, true).map(|()| hash)
 }
 
 /// Two states of a log: sizes and roots.

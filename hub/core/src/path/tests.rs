@@ -81,7 +81,8 @@ fn pattern_covers_the_narrower_ones_and_no_wider() {
     let covers = |wide: &str, narrow: &str| {
         PathPattern::parse(wide).unwrap().covers(&PathPattern::parse(narrow).unwrap())
     };
-    for (wide, narrow) in [("/**", "/a/{b}"), ("/a/{x}", "/a/{y}"), ("/a/*", "/a/b"), ("/**", "/**")]
+    for (wide, narrow) in
+        [("/**", "/a/{b}"), ("/a/{x}", "/a/{y}"), ("/a/*", "/a/b"), ("/**", "/**")]
     {
         assert!(covers(wide, narrow), "{wide} {narrow}");
     }

@@ -6,12 +6,12 @@ use hub_core::contract::SubjectLocator;
 use hub_core::path::PathPattern;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
-use hub_core::verification::{self, ReceivedAnswer, VerifiedAnswer};
+use hub_core::verification::{self, Grounds, ReceivedAnswer, VerifiedAnswer};
 use hub_core::{headers, strict_json};
 use hub_messagelog::LogReceipt;
 use hyper::body::Incoming;
 use schemas::limits::BODY_MAX_BYTES;
-use schemas::problem::{ErrorBody, ProblemCode};
+use schemas::problem::{ErrorBody, Problem, ProblemCode};
 use schemas::record::Kind;
 
 use super::request::SignedRequest;
@@ -30,6 +30,7 @@ pub(super) struct Answer {
 pub(super) async fn receive_answer(
     hub: &Hub,
     answer: http::Response<Incoming>,
+    exchange: &str,
 ) -> Result<Answer, Failure> {
     let (parts, body) = answer.into_parts();
     let refused = parts.headers.contains_key(headers::ERROR)
@@ -41,7 +42,8 @@ pub(super) async fn receive_answer(
         _ => own(ProblemCode::NetworkError, format!("answer: {error}")),
     })?;
     if refused {
-        return Err(peer_refusal(&body));
+        let code = headers::single(&parts.headers, headers::ERROR).unwrap_or_default();
+        return Err(peer_refusal(&body, code, exchange));
     }
     Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
 }
@@ -50,9 +52,16 @@ pub(super) async fn receive_answer(
 pub(super) const ERROR_MAX_BYTES: u64 = 8 * 1024;
 
 /// A refusal of the provider's hub is not signed, but came over its authenticated connection. Only an error
-/// object in the one form goes on.
-pub(super) fn peer_refusal(body: &Spooled) -> Failure {
-    let read = body.in_memory().and_then(|bytes| serde_json::from_slice::<ErrorBody>(bytes).ok());
+/// object in the one form goes on. An answer to HEAD has the code only.
+pub(super) fn peer_refusal(body: &Spooled, code: &str, exchange: &str) -> Failure {
+    let from_code = || {
+        let code = code.parse::<ProblemCode>().ok()?;
+        Some(Problem::new(code, "the provider's security server refuses").to_body(exchange))
+    };
+    let read = match body.in_memory() {
+        Some(bytes) if bytes.is_empty() => from_code(),
+        bytes => bytes.and_then(|bytes| serde_json::from_slice::<ErrorBody>(bytes).ok()),
+    };
     let plain = |body: &ErrorBody| {
         body.kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b))
             && body.kind.starts_with("server.serverproxy.")
@@ -74,9 +83,9 @@ pub(super) fn verify(
 ) -> Result<VerifiedAnswer, Failure> {
     let Answer { status, headers, body } = answer;
     let received = ReceivedAnswer { status: *status, headers, body: body.sha256() };
-    let now = hub.clock.now();
+    let grounds = Grounds { configuration, roots: &hub.roots, now: hub.clock.now() };
     let parts = request.parts();
-    Ok(verification::verify_answer(&received, &parts, &target.service, configuration, now)?)
+    Ok(verification::verify_answer(&received, &parts, &target.service, &grounds)?)
 }
 
 /// What the provider's hub decided, from the signed headers of its answer.

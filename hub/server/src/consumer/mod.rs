@@ -90,7 +90,11 @@ async fn refuse(hub: &Hub, failure: Failure, trail: &Trail, accept: Option<&str>
             let status = problem.code.status();
             (problem.code.as_str().to_owned(), problem.to_body(&trail.exchange), status)
         }
-        Failure::Peer(body) => (body.kind.clone(), body, 500),
+        Failure::Peer(body) => {
+            // The reference is this hub's own, whatever the other says: it must find this record.
+            let body = ErrorBody { detail: trail.exchange.clone(), ..body };
+            (body.kind.clone(), body, 500)
+        }
     };
     record.outcome = outcome;
     tracing::info!(exchange = trail.exchange, outcome = record.outcome, "exchange refused");
@@ -135,12 +139,12 @@ async fn run(
     let signer = hub.signer(&client.member()).ok_or_else(|| {
         own(ProblemCode::ConsumerInternal, "no signing key for the client's member")
     })?;
-    let request = sign(hub, &signer, &parts, &body, trail)?;
+    let request = sign(hub, &signer, &parts, &body, trail).await?;
     let pending = record_request(hub, &body, trail);
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;
     trail.record.peer = Some(server.id.to_string());
-    let answer = receive_answer(hub, answer).await?;
+    let answer = receive_answer(hub, answer, &trail.exchange).await?;
     let verified = verify(&answer, &request, &target, &configuration, hub)?;
     read_answer_trail(hub, &answer, &target, &request, &body, trail).await;
     pending.await.map_err(|error| log_problem(&error))?;

@@ -20,8 +20,8 @@ use uuid::Uuid;
 use super::{Failure, Trail, own};
 use crate::journal::Kept;
 use crate::listener::Caller;
-use crate::local::MemberSigner;
 use crate::reply::set;
+use crate::signing::MemberSigner;
 use crate::spool::{SpoolError, Spooled};
 use crate::state::Hub;
 
@@ -158,7 +158,7 @@ impl SignedRequest {
     }
 }
 
-pub(super) fn sign(
+pub(super) async fn sign(
     hub: &Hub,
     signer: &MemberSigner,
     parts: &Parts,
@@ -184,13 +184,13 @@ pub(super) fn sign(
         query: parts.uri.query().map(ToOwned::to_owned),
         headers,
     };
-    let algorithm = signer.key.algorithm().name();
-    let parameters = verification::parameters_at(hub.clock.now(), signer.key_id, algorithm);
+    let now = hub.clock.now();
+    let parameters = verification::parameters_at(now, signer.key_id(), signer.algorithm());
     let base = signature::request_base(&request.parts(), &parameters)
         .map_err(|error| own(ProblemCode::BadRequest, error.to_string()))?;
     let signed = signer
-        .key
-        .sign(base.base.as_bytes())
+        .sign(&base.base)
+        .await
         .map_err(|error| own(ProblemCode::ConsumerInternal, error.to_string()))?;
     set(&mut request.headers, headers::SIGNATURE_INPUT, &base.input);
     set(&mut request.headers, headers::SIGNATURE, &signature::signature_value(&signed));

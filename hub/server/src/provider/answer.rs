@@ -69,7 +69,7 @@ pub(super) struct SignedAnswer {
     pub(super) signature: Vec<u8>,
 }
 
-pub(super) fn sign_answer(
+pub(super) async fn sign_answer(
     hub: &Hub,
     parts: &Parts,
     target: &Target,
@@ -80,8 +80,8 @@ pub(super) fn sign_answer(
     let member = target.service.subsystem().member();
     let signer =
         hub.signer(&member).ok_or_else(|| fail("no signing key for the provider".into()))?;
-    let algorithm = signer.key.algorithm().name();
-    let parameters = verification::parameters_at(hub.clock.now(), signer.key_id, algorithm);
+    let now = hub.clock.now();
+    let parameters = verification::parameters_at(now, signer.key_id(), signer.algorithm());
     let request = request_parts(parts);
     let base = signature::answer_base(answer.status, &headers, &request, &parameters).map_err(
         |error| {
@@ -89,8 +89,7 @@ pub(super) fn sign_answer(
             Problem::new(ProblemCode::InvalidAnswer, text)
         },
     )?;
-    let signature =
-        signer.key.sign(base.base.as_bytes()).map_err(|error| fail(error.to_string()))?;
+    let signature = signer.sign(&base.base).await.map_err(|error| fail(error.to_string()))?;
     set(&mut headers, headers::SIGNATURE_INPUT, &base.input);
     set(&mut headers, headers::SIGNATURE, &signature::signature_value(&signature));
     Ok(SignedAnswer { headers, base: base.base, signature })

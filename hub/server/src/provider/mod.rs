@@ -16,11 +16,12 @@ use hub_core::headers;
 use hub_core::policy::Permit;
 use hub_core::signature::RequestParts;
 use hub_core::target::Target;
-use hub_core::verification::{self, RegisteredPeer, VerifiedRequest};
+use hub_core::verification::{self, Grounds, RegisteredPeer, VerifiedRequest};
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
 use schemas::problem::{Problem, ProblemCode};
 use schemas::record::{Kind, Record, Side};
+use uuid::Uuid;
 
 use self::answer::{answer_headers, record_answer, release, sign_answer};
 use self::request::ProvenHead;
@@ -41,10 +42,11 @@ struct Trail {
 /// Carries out one exchange for another security server.
 pub(crate) async fn exchange(hub: Arc<Hub>, caller: Caller, request: Request<Incoming>) -> Reply {
     let mut record = Record::new(Kind::Request, Side::Provider, hub.clock.now(), "ok");
-    // Until the head is verified this is only what the peer says; it makes the refusal findable.
-    record.exchange = headers::single(request.headers(), headers::REQUEST_ID)
-        .filter(|id| uuid::Uuid::try_parse(id).is_ok())
-        .map(ToOwned::to_owned);
+    // Until the head is verified this is only what the peer says, or made up where it says no UUID; it makes
+    // the refusal findable.
+    let said = headers::single(request.headers(), headers::REQUEST_ID);
+    let said = said.and_then(|id| Uuid::try_parse(id).ok());
+    record.exchange = Some(said.unwrap_or_else(Uuid::new_v4).to_string());
     let mut trail = Trail { watch: hub.clock.stopwatch(), record, signed: None };
     let result = run(&hub, caller, request, &mut trail).await;
     let refused = result.as_ref().err().map(|problem| problem.code.as_str());
@@ -122,7 +124,7 @@ async fn run(
     let receipt = request.record(hub, trail).await?;
     let answer = request.ask(hub, &asked, &receipt, &configuration).await?;
     let headers = answer_headers(&request, &asked, &answer, trail);
-    let signed = sign_answer(hub, &parts, &target, &answer, headers)?;
+    let signed = sign_answer(hub, &parts, &target, &answer, headers).await?;
     let receipt = record_answer(hub, &answer, &signed, trail).await?;
     Ok(release(&answer, signed, receipt))
 }
@@ -168,7 +170,8 @@ fn verify_head(
     trail: &mut Trail,
 ) -> Result<VerifiedRequest, Problem> {
     let now = hub.clock.now();
-    let verified = verification::verify_request(&request_parts(parts), peer, configuration, now)?;
+    let grounds = Grounds { configuration, roots: &hub.roots, now };
+    let verified = verification::verify_request(&request_parts(parts), peer, &grounds)?;
     trail.record.client = Some(verified.client().to_string());
     trail.record.exchange = Some(verified.exchange().to_string());
     let pseudonym = |name| {

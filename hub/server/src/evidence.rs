@@ -1,0 +1,128 @@
+//! Evidence files for the operator: the records of one exchange with the messages that they commit to.
+//!
+//! One id may stand on more records than belong to its exchange: a replayed message is refused under it, and a
+//! peer may claim it without a signature. Those are left to `/v1/explain`; the file holds the request, and
+//! its answer or its refusal.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as UrlQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hub_core::evidence;
+use hub_messagelog::{IndexKey, IndexKind, Order, Query};
+use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
+use schemas::problem::ProblemCode;
+use schemas::record::{Kind, Record, Side};
+use serde::Deserialize;
+
+use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
+use crate::refresh;
+use crate::state::Hub;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvidenceQuery {
+    /// Where a hub stands on both sides of an exchange; the side of the first record when left out.
+    side: Option<Side>,
+}
+
+/// The evidence file of an exchange.
+pub(crate) async fn file(
+    State(hub): State<Arc<Hub>>,
+    Path(exchange): Path<String>,
+    UrlQuery(asked): UrlQuery<EvidenceQuery>,
+) -> Result<Response, Fault> {
+    let by_exchange = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
+    // Oldest first: no number of later records under this id hides the exchange itself.
+    let mut found = find(&hub, Query { order: Order::OldestFirst, ..by_exchange }).await?;
+    found.sort_by_key(|found| found.index);
+    let side = asked.side.or(found.first().map(|found| found.record.side));
+    let kept = belonging(&found, side.unwrap_or(Side::Consumer));
+    let last = kept.last().ok_or_else(|| not_found("no exchange of this hub has this id"))?;
+    let version = last
+        .record
+        .configuration
+        .ok_or_else(|| not_found("the exchange ended before there was a global configuration"))?;
+    hub.journal.act("evidence-taken").await?;
+    let checkpoint = hub.journal.log.checkpoint_covering(last.index).await?;
+    let size = read_checkpoint(&checkpoint)?.size;
+    let mut messages = Vec::new();
+    let mut records = Vec::new();
+    for found in kept {
+        if found.record.kind != Kind::Refusal || messages.is_empty() {
+            let message = hub.journal.open_evidence(&found.record, &found.sealed);
+            let erased = "the evidence of this exchange was never kept or has been erased";
+            messages.push(message.ok_or_else(|| not_found(erased))?);
+        }
+        let (log, index) = (hub.journal.log.clone(), found.index);
+        let proof = blocking(move || log.inclusion_proof(index, size)).await?;
+        records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
+    }
+    let configuration = refresh::kept(&hub.data_dir, version)
+        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let format = FORMAT.to_owned();
+    let file = EvidenceFile { checkpoint, configuration, format, messages, records };
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, evidence::to_text(&file)).into_response())
+}
+
+/// The records on one side that belong together, in the log's order.
+fn belonging(found: &[Found], side: Side) -> Vec<&Found> {
+    let own = || found.iter().filter(|found| found.record.side == side);
+    let replayed = |record: &Record| record.outcome == ProblemCode::Replayed.as_str();
+    let Some(request) = own().find(|found| found.record.kind == Kind::Request) else {
+        let refusal = |sealed: bool| {
+            let of_kind = own().filter(|found| found.record.kind == Kind::Refusal);
+            of_kind.filter(|found| !sealed || !found.sealed.is_empty()).take(1).collect::<Vec<_>>()
+        };
+        let signed = refusal(true);
+        return if signed.is_empty() { refusal(false) } else { signed };
+    };
+    let after = || own().filter(|found| found.index > request.index);
+    let answer = after().find(|found| found.record.kind == Kind::Answer);
+    let refusal = || {
+        after().find(|found| {
+            let record = &found.record;
+            record.kind == Kind::Refusal && record.base == request.record.base && !replayed(record)
+        })
+    };
+    [Some(request), answer.or_else(refusal)].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::clock::UnixMillis;
+    use schemas::digest::Sha256;
+
+    fn found(index: u64, kind: Kind, side: Side, outcome: &str, base: Option<&[u8]>) -> Found {
+        let mut record = Record::new(kind, side, UnixMillis(index), outcome);
+        record.base = base.map(Sha256::of);
+        let sealed = bytes::Bytes::copy_from_slice(base.unwrap_or_default());
+        Found { index, leaf: String::new(), record, sealed }
+    }
+
+    fn indexes(found: &[Found], side: Side) -> Vec<u64> {
+        belonging(found, side).into_iter().map(|found| found.index).collect()
+    }
+
+    #[test]
+    fn replays_and_claims_under_the_same_id_are_left_out() {
+        use Side::{Consumer, Provider};
+        let replayed = ProblemCode::Replayed.as_str();
+        let claim = || found(0, Kind::Refusal, Provider, "claimed", None);
+        let request = || found(1, Kind::Request, Provider, "ok", Some(b"q"));
+        let replay = || found(2, Kind::Refusal, Provider, replayed, Some(b"q"));
+        let answered =
+            [claim(), request(), replay(), found(3, Kind::Answer, Provider, "ok", Some(b"a"))];
+        assert_eq!(indexes(&answered, Provider), [1, 3]);
+        let failed =
+            [claim(), request(), replay(), found(3, Kind::Refusal, Provider, "down", Some(b"q"))];
+        assert_eq!(indexes(&failed, Provider), [1, 3]);
+        let denied = [claim(), found(1, Kind::Refusal, Provider, "denied", Some(b"q")), replay()];
+        assert_eq!(indexes(&denied, Provider), [1]);
+        assert_eq!(indexes(&[claim()], Provider), [0]);
+        assert!(indexes(&answered, Consumer).is_empty());
+    }
+}
