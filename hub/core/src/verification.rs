@@ -44,8 +44,12 @@ pub fn identify_peer(
         Problem::new(ProblemCode::PeerNotAuthorised, text)
     })?;
     let owner = configuration.member(&server.id.owner());
-    if server.suspended || owner.is_none_or(|member| member.suspended) {
-        return Err(Problem::new(ProblemCode::Suspended, "the security server is suspended"));
+    let suspended = |text| Err(Problem::new(ProblemCode::Suspended, text));
+    if owner.is_none_or(|member| member.suspended) {
+        return suspended("the owner of the security server is suspended");
+    }
+    if server.suspended {
+        return suspended("the security server is suspended");
     }
     Ok(RegisteredPeer { server: server.id.clone() })
 }

@@ -206,7 +206,7 @@ pub async fn start(
     let peer_tls = hub.peer_tls.server();
     let source: crate::listener::TlsSource =
         Arc::new(move || -> Arc<ServerConfig> { peer_tls.clone() });
-    tasks.spawn(peer_bound.as_signed().serve(Some(source), stopped.clone(), peer_service));
+    tasks.spawn(peer_bound.adding_nothing().serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
     tasks.spawn(refresh::run(hub.clone(), stopped));
     hub.journal.act("start").await?;
@@ -264,6 +264,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         roots: VerifiedRoots::default(),
         peers: ArcSwap::from_pointee(peers),
         peer_tls,
+        authentication_certificate: identity.certificate().fingerprint(),
         sources: clients::source_client(),
         central: clients::central_client(),
         consumer_places: Semaphore::new(EXCHANGES_MAX_COUNT),

@@ -60,7 +60,7 @@ impl Bound {
     }
 
     /// The same listener, which sends answers with the headers that they have and no other.
-    pub(crate) fn as_signed(self) -> Self {
+    pub(crate) fn adding_nothing(self) -> Self {
         Self { date: DateHeader::AsSigned, ..self }
     }
 

@@ -54,7 +54,7 @@ pub(crate) enum SpoolError {
     Incomplete(String),
     #[error("no part of the body arrived for {} s", .0.as_secs())]
     Idle(Duration),
-    #[error("the spool cannot be written: {0}")]
+    #[error("the spool cannot be used")]
     Disk(#[from] std::io::Error),
 }
 
@@ -147,7 +147,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, SpoolError> {
     let joined = tokio::task::spawn_blocking(work).await;
-    Ok(joined.map_err(|error| std::io::Error::other(error.to_string()))??)
+    let done = joined.map_err(|error| std::io::Error::other(error.to_string())).flatten();
+    // The cause is for the log alone: the caller learns only whose fault it is.
+    done.inspect_err(|error| tracing::error!(%error, "the spool cannot be used"))
+        .map_err(SpoolError::Disk)
 }
 
 impl Spooled {

@@ -10,6 +10,7 @@ use hub_core::replay::{ReplayRefusal, ReplayWindow};
 use pki::tls::PeerTls;
 use schemas::clock::{Clock, UnixMillis};
 use schemas::configuration::Anchor;
+use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, ServerId};
 use schemas::problem::{Problem, ProblemCode};
 use tokio::sync::Semaphore;
@@ -36,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) roots: VerifiedRoots,
     pub(crate) peers: ArcSwap<PeerClient>,
     pub(crate) peer_tls: PeerTls,
+    /// SHA-256 of this server's authentication certificate.
+    pub(crate) authentication_certificate: Sha256,
     pub(crate) sources: SourceClient,
     pub(crate) central: CentralClient,
     pub(crate) consumer_places: Semaphore,
@@ -43,7 +46,7 @@ pub(crate) struct Hub {
     pub(crate) metrics: Metrics,
     pub(crate) admin_token: String,
     pub(crate) refresh_seconds: u64,
-    pub(crate) file_seen: Mutex<Option<schemas::digest::Sha256>>,
+    pub(crate) file_seen: Mutex<Option<Sha256>>,
     /// The file that `clients`, `services` and `grants` are read from again; absent in tests.
     pub(crate) file: Option<PathBuf>,
 }

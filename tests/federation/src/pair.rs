@@ -51,7 +51,19 @@ impl Pair {
         keep_bodies_bytes: usize,
         edit: impl FnOnce(&mut HubConfig),
     ) -> anyhow::Result<Self> {
-        let clock = Clock::machine();
+        Self::start_under(Clock::machine(), dir, source, (keep_bodies_bytes, edit)).await
+    }
+
+    /// As [`Pair::start_with`], under a clock of the test's.
+    ///
+    /// # Errors
+    /// The first part that does not start, with its reason.
+    pub async fn start_under<F: FnOnce(&mut HubConfig)>(
+        clock: Clock,
+        dir: &Path,
+        source: Source,
+        (keep_bodies_bytes, edit): (usize, F),
+    ) -> anyhow::Result<Self> {
         let agencies = Agency::named("tax").into_iter().collect();
         let options = Options { agencies, keep_bodies_bytes, ..Options::all(clock.now()) };
         let layout = lay_out(dir, &options)?;

@@ -5,9 +5,9 @@ use anyhow::{Context as _, ensure};
 use schemas::problem::{ErrorBody, ProblemCode};
 use serde_json::Value;
 
+use crate::Answer;
 use crate::operator::Operator;
 use crate::stage::{CONSUMER, PROVIDER, Stage};
-use crate::Answer;
 
 /// Whose message log holds the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Stage {
                 continue;
             };
             let steps = Operator::of(hub).explain(&body.detail).await?;
-            let refusals: Vec<&Value> = steps.iter().filter(|step| kind(step) == "refusal").collect();
+            let refusals: Vec<&Value> =
+                steps.iter().filter(|step| kind(step) == "refusal").collect();
             if !there {
                 ensure!(refusals.is_empty(), "the {side} should hold no refusal: {refusals:?}");
                 continue;

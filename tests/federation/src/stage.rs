@@ -5,6 +5,8 @@
 //! caller → hub `register` → hub `tax` → scripted source        hub `pensions`: laid out, not started
 //! ```
 
+use bytes::Bytes;
+use http::{Method, Request};
 use hub_core::policy::{Grant, GrantedPurpose};
 use hub_server::RunningHub;
 use hub_server::config::{HubConfig, Service};
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::agencies::{Agency, LEGAL_BASIS, PURPOSE, REGISTER};
 use crate::layout::{HubPlace, REGISTER_HUB};
+use crate::rogue::{self, Connection, RogueConsumer, SigningKeys};
 use crate::scripted::{Play, Scripted};
 use crate::{Answer, Caller, Federation, Options, lay_out};
 
@@ -83,7 +86,7 @@ impl Stage {
         std::fs::write(&contract_file, contract().to_string())?;
         let service = |id: &str, contract| -> anyhow::Result<Service> {
             let url = format!("http://{}", source.address);
-            let (title, timeout_seconds) = ("Scripted".to_owned(), Some(2));
+            let (title, timeout_seconds) = ("Scripted".to_owned(), Some(1));
             Ok(Service { id: id.parse()?, title, url, contract, timeout_seconds, disabled: None })
         };
         let services = [service(PEOPLE, Some(contract_file))?, service(FILES, None)?];
@@ -129,6 +132,40 @@ impl Stage {
     pub async fn reconfigure(&self, edit: impl FnOnce(&mut HubConfig)) -> anyhow::Result<()> {
         self.federation.layout.edit_hub(PROVIDER, edit)?;
         self.hub(PROVIDER)?.refresh().await.map_err(anyhow::Error::msg)
+    }
+
+    /// The signing keys in a hub's folder.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn signing_keys(&self, hub: &str) -> anyhow::Result<SigningKeys> {
+        SigningKeys::load(&self.place(hub)?.dir)
+    }
+
+    /// A connection to the provider's peer port with the authentication keys in a hub's folder.
+    ///
+    /// # Errors
+    /// When the provider breaks off.
+    pub async fn connect_as(&self, hub: &str) -> anyhow::Result<Connection> {
+        let identity = rogue::identity(&self.place(hub)?.dir, "peer")?;
+        RogueConsumer::new(&identity, &self.clock)?.connect(self.place(PROVIDER)?.peer).await
+    }
+
+    /// A request of the register that its own hub could have signed now: method, path and query of
+    /// [`PEOPLE`], and body.
+    ///
+    /// # Errors
+    /// When the path is none.
+    pub fn signed(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Request<Bytes>> {
+        let mut request = rogue::request(method, REGISTER, &format!("{PEOPLE}{path}"), body)?;
+        let keys = self.signing_keys(CONSUMER)?;
+        rogue::sign_request(&mut request, &keys, &keys.parameters(self.clock.now()))?;
+        Ok(request)
     }
 
     /// Stops everything.

@@ -4,8 +4,8 @@
 //! caller → register's hub → tax's hub → tax adapter
 //! ```
 
-use federation::{Caller, Federation, Options, lay_out};
 use federation::agencies::{Agency, REGISTER};
+use federation::{Caller, Federation, Options, lay_out};
 use schemas::clock::Clock;
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::answer::{read_answer_trail, receive_answer, record_answer, release, verify};
 use self::request::{
-    Outgoing, authenticate, body_problem, in_force, providers, read_target, record_request, sign,
+    Outgoing, authenticate, body_problem, check_registration, in_force, providers, read_target, record_request, sign,
 };
 use crate::journal::Kept;
 use crate::listener::Caller;
@@ -127,9 +127,13 @@ async fn run(
         headers::single(&parts.headers, headers::ID).and_then(|id| hub.journal.pseudonym(now, id));
     trail.record.user = headers::single(&parts.headers, headers::USER_ID)
         .and_then(|user| hub.journal.pseudonym(now, user));
-    trail.record.purpose = headers::single(&parts.headers, headers::PURPOSE).map(Into::into);
     let configuration = in_force(hub)?;
     trail.record.configuration = Some(configuration.version());
+    check_registration(hub, &configuration)?;
+    // Only a code of the catalogue is recorded: a caller can write anything there (promise P6).
+    trail.record.purpose = headers::single(&parts.headers, headers::PURPOSE)
+        .filter(|code| configuration.purpose(code).is_some())
+        .map(Into::into);
     let servers = providers(&configuration, &target, &parts.headers)?;
     // Until the provider is known the identifier may be anything that a caller mistook for one.
     trail.record.service = Some(target.service.to_string());
@@ -140,6 +144,8 @@ async fn run(
         own(ProblemCode::ConsumerInternal, "no signing key for the client's member")
     })?;
     let request = sign(hub, &signer, &parts, &body, trail).await?;
+    trail.record.message = headers::single(&request.headers, headers::ID)
+        .and_then(|id| hub.journal.pseudonym(now, id));
     let pending = record_request(hub, &body, trail);
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;

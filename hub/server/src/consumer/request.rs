@@ -87,6 +87,20 @@ pub(super) fn in_force(hub: &Hub) -> Result<Arc<ConfigurationInForce>, Failure> 
     Ok(configuration)
 }
 
+/// Other hubs end the handshake of a server that is not registered without a word; here it can be said why.
+pub(super) fn check_registration(
+    hub: &Hub,
+    configuration: &ConfigurationInForce,
+) -> Result<(), Failure> {
+    let registered = configuration.server_by_certificate(&hub.authentication_certificate);
+    if registered.is_some_and(|server| server.id == hub.server) {
+        return Ok(());
+    }
+    let text = "this security server's own authentication certificate is not in the global \
+                configuration in force";
+    Err(own(ProblemCode::PeerNotAuthorised, text))
+}
+
 /// The provider's security servers, in the order in which they are tried.
 pub(super) fn providers(
     configuration: &ConfigurationInForce,

@@ -163,7 +163,11 @@ impl<'a> ProvenHead<'a> {
             purpose: headers::single(&self.parts.headers, headers::PURPOSE),
             subjects_count: found.len(),
         };
-        trail.record.purpose = call.purpose.map(ToOwned::to_owned);
+        // Only a code of the catalogue is recorded: a caller can write anything there (promise P6).
+        trail.record.purpose = call
+            .purpose
+            .filter(|code| configuration.purpose(code).is_some())
+            .map(ToOwned::to_owned);
         let in_group = |code: &str, client: &_| configuration.in_group(code, client);
         let denied = |text: String| Problem::new(ProblemCode::AccessDenied, text);
         let permit = hub

@@ -78,6 +78,7 @@ impl RogueConsumer {
     /// When the other side breaks off.
     pub async fn connect(&self, address: SocketAddr) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(address).await.context("connecting")?;
+        stream.set_nodelay(true)?;
         let name = ServerName::try_from("hub.invalid")?;
         let connector = TlsConnector::from(self.tls.clone());
         let stream = connector.connect(name, stream).await.context("TLS")?;
@@ -100,7 +101,9 @@ impl Connection {
     /// # Errors
     /// When the other side breaks off.
     pub async fn plain(address: SocketAddr) -> anyhow::Result<Self> {
-        Self::over(TokioIo::new(TcpStream::connect(address).await?)).await
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Self::over(TokioIo::new(stream)).await
     }
 
     async fn over<T>(stream: T) -> anyhow::Result<Self>

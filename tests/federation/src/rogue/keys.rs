@@ -39,7 +39,8 @@ impl SigningKeys {
     pub fn unregistered(layout: &Layout, member: &str, now: UnixMillis) -> anyhow::Result<Self> {
         let key = SigningKey::ephemeral(Algorithm::Ed25519)?;
         let member: MemberId = member.parse()?;
-        let certificate = authority(layout)?.issue_signing(&member, key.public_key(), validity(now))?;
+        let certificate =
+            authority(layout)?.issue_signing(&member, key.public_key(), validity(now))?;
         Ok(Self { key, certificate })
     }
 }

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use hub_core::batch::{self, Batch};
 use hub_core::headers;
 use hub_core::signature::{self, Parameters, RequestParts};
 use hub_core::verification;
@@ -56,6 +57,31 @@ pub fn sign_request(
     let signed = keys.key.sign(base.base.as_bytes())?;
     set(request.headers_mut(), headers::SIGNATURE_INPUT, &base.input)?;
     set(request.headers_mut(), headers::SIGNATURE, &signature::signature_value(&signed))
+}
+
+/// Signs requests under one root, as a hub does under load.
+///
+/// # Errors
+/// When a header cannot be signed.
+pub fn sign_batch(
+    requests: &mut [Request<Bytes>],
+    keys: &SigningKeys,
+    now: UnixMillis,
+) -> anyhow::Result<()> {
+    let parameters = Parameters { algorithm: batch::ALGORITHM, ..keys.parameters(now) };
+    let mut leaves = Vec::with_capacity(requests.len());
+    for request in &mut *requests {
+        let base = signature::request_base(&parts(request), &parameters)?;
+        set(request.headers_mut(), headers::SIGNATURE_INPUT, &base.input)?;
+        leaves.push(batch::leaf_of(base.base.as_bytes()));
+    }
+    let batch = Batch::new(leaves);
+    let root = keys.key.sign(&batch.to_sign())?;
+    let root = root.as_slice().try_into().context("not an Ed25519 signature")?;
+    for (request, signed) in requests.iter_mut().zip(batch.signatures(root)) {
+        set(request.headers_mut(), headers::SIGNATURE, &signature::signature_value(&signed))?;
+    }
+    Ok(())
 }
 
 /// The unsigned answer of an honest hub to a request.

@@ -11,6 +11,6 @@ mod provider;
 
 pub use consumer::{Connection, RogueConsumer};
 pub use keys::{SigningKeys, identity, unregistered_identity};
-pub use message::{honest_answer, request, sign_answer, sign_request};
+pub use message::{honest_answer, request, sign_answer, sign_batch, sign_request};
 pub use provider::RogueProvider;
-pub(crate) use provider::{Script, open};
+pub(crate) use provider::open;

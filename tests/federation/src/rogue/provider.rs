@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::consumer::AnyCertificate;
 
 /// What is answered to a request; `None`: nothing, ever.
-pub(crate) type Script = dyn Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Send + Sync;
+type Script = dyn Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Send + Sync;
 
 /// Something that runs in the place of a security server until it is dropped.
 #[derive(Debug)]
@@ -93,7 +93,10 @@ async fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, script: Arc<Sc
             }
         }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // A header that comes after the signature would be refused for itself.
+    builder.http1().auto_date_header(false);
+    builder.http2().auto_date_header(false);
     // How a connection ends is the other side's affair.
     match tls {
         None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
