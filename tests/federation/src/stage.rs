@@ -86,7 +86,7 @@ impl Stage {
         std::fs::write(&contract_file, contract().to_string())?;
         let service = |id: &str, contract| -> anyhow::Result<Service> {
             let url = format!("http://{}", source.address);
-            let (title, timeout_seconds) = ("Scripted".to_owned(), Some(1));
+            let (title, timeout_seconds) = ("Scripted".to_owned(), Some(10));
             Ok(Service { id: id.parse()?, title, url, contract, timeout_seconds, disabled: None })
         };
         let services = [service(PEOPLE, Some(contract_file))?, service(FILES, None)?];

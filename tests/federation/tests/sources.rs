@@ -163,6 +163,13 @@ async fn source_that_is_down_is_called_unreachable() {
 #[tokio::test]
 async fn source_that_is_silent_or_stops_midway_is_given_up() {
     let stage = Stage::start().await.unwrap();
+    stage
+        .reconfigure(|config| {
+            let people = config.services.iter_mut().find(|s| s.id.as_str() == PEOPLE).unwrap();
+            people.timeout_seconds = Some(1);
+        })
+        .await
+        .unwrap();
     stage.source.play(Play::silence());
     let answer = stage.ask().await.unwrap();
     let message = refused(&stage, "silent", &answer, ProblemCode::SourceTimeout).await;

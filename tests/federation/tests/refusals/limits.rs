@@ -189,9 +189,12 @@ async fn source_is_not_asked_when_the_providers_log_cannot_write() {
     let stage = Stage::start().await.unwrap();
     stage.hub(PROVIDER).unwrap().log().close().await;
     let answer = stage.ask().await.unwrap();
+    let detail = error_body(&answer, ProblemCode::ProviderLogFailed).unwrap().detail;
     // The provider's own record is what is missing, so only the consumer has one.
-    stage.refused(&answer, ProblemCode::ProviderLogFailed, Recorded::AtConsumer).await.unwrap_err();
-    error_body(&answer, ProblemCode::ProviderLogFailed).unwrap();
+    let operator = Operator::of(stage.hub(CONSUMER).unwrap());
+    let steps = operator.explain(&detail).await.unwrap();
+    let outcome = &steps.last().unwrap()["record"]["outcome"];
+    assert_eq!(outcome, ProblemCode::ProviderLogFailed.as_str());
     assert_eq!(stage.source.calls_count(), 0, "promise P1");
     stage.stop().await;
 }
