@@ -333,7 +333,8 @@ wave = 2
 
     #[test]
     fn example_file_is_accepted_and_names_every_source() {
-        let config = RegisterConfig::parse(include_str!("../../../deploy/config/register.toml")).unwrap();
+        let config =
+            RegisterConfig::parse(include_str!("../../../deploy/config/register.toml")).unwrap();
         assert_eq!(config.sources.len(), 11);
     }
 

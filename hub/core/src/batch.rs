@@ -200,7 +200,11 @@ mod tests {
         let batch = Batch::new(bases.iter().map(|base| leaf_of(base.as_bytes())).collect());
         let signature = key.sign(&batch.to_sign()).unwrap().try_into().unwrap();
         let hex = schemas::encoding::hex;
-        assert!(document.contains(&format!("`{}`", hex(&batch.to_sign()))), "{}", hex(&batch.to_sign()));
+        assert!(
+            document.contains(&format!("`{}`", hex(&batch.to_sign()))),
+            "{}",
+            hex(&batch.to_sign())
+        );
         for (base, signature) in bases.iter().zip(batch.signatures(&signature)) {
             let row = format!("| `{}` | `{}` |", base, hex(&signature));
             assert!(document.contains(&row), "{row}");

@@ -13,6 +13,8 @@
 //! | write or sync gives an error | unknown | `Poisoned` | as above; until then nothing more is taken |
 //! | after the sync, before the receipt | the batch | no receipt | in the log: *stored, answer lost* |
 //! | after the receipt | the batch | receipt | in the log |
+//! | zeros lie ahead of the last record | a tail of zeros | | cut in silence: no record was there |
+//! | full segment cut to its end, no new one made | the full segment | no receipt | it is the tail again |
 //! | new segment made, nothing in it | an empty file under its name | no receipt | it is the tail |
 //! | new segment made, its name not durable | no file | no receipt | the full segment is the tail again |
 
@@ -73,7 +75,7 @@ impl Committer {
                 return self.refuse(&poison);
             }
             if !more {
-                return;
+                return self.end();
             }
         }
     }
@@ -145,10 +147,17 @@ impl Committer {
         Ok(())
     }
 
+    /// Cuts the zeros behind the last record; where that fails, the next start does it.
+    fn end(mut self) {
+        if let Err(cause) = self.file.end() {
+            tracing::warn!(%cause, "the last segment was not cut to its end");
+        }
+    }
+
     /// Begins a new segment. The full one is durable: every batch was synced.
     fn rotate(&mut self) -> Result<(), LogError> {
         let path = self.segments.path(self.segments.size());
-        let made = self.disk.create(&path);
+        let made = self.file.end().and_then(|()| self.disk.create(&path));
         self.file = made.map_err(|cause| LogError::Poisoned { cause: cause.to_string() })?;
         self.tail_bytes = 0;
         self.segments.seal();

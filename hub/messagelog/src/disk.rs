@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Makes segment files. The committer is the only writer.
@@ -23,6 +24,9 @@ pub(crate) trait AppendFile: Send {
     /// Makes everything appended durable (fdatasync). After an error none of it may be, and asking
     /// again proves nothing: the kernel may have dropped the pages.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Ends the file with the last byte appended, durably: nothing more is appended.
+    fn end(&mut self) -> io::Result<()>;
 }
 
 /// The machine's disk.
@@ -30,30 +34,71 @@ pub(crate) struct OsDisk;
 
 impl Disk for OsDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         file.sync_all()?;
         sync_parent(path)?;
-        Ok(Box::new(file))
+        let end = file.metadata()?.len();
+        Ok(Box::new(Prepared { file, end, prepared: end }))
     }
 
     fn open_at(&self, path: &Path, len: u64) -> io::Result<Box<dyn AppendFile>> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenOptions::new().write(true).open(path)?;
         if file.metadata()?.len() != len {
             file.set_len(len)?;
         }
         file.sync_all()?;
         sync_parent(path)?;
-        Ok(Box::new(file))
+        Ok(Box::new(Prepared { file, end: len, prepared: len }))
     }
 }
 
-impl AppendFile for File {
+/// A file that lies ahead of its end in blocks of zeros, so that a sync writes the data only: with
+/// a new size or new blocks it would write the file's metadata too, and wait for each.
+struct Prepared {
+    file: File,
+    /// Where the next bytes go.
+    end: u64,
+    /// The file's length; zeros from `end` on.
+    prepared: u64,
+}
+
+/// A file shorter than this has nothing ahead, bytes. 64 KiB: a quiet log stays small.
+const PREPARE_FROM: u64 = 64 * 1024;
+/// Zeros written ahead at most, bytes. 1 MiB: one sync in some hundred takes a few milliseconds more.
+const PREPARE_MOST: u64 = 1 << 20;
+
+impl Prepared {
+    /// Writes zeros behind `end`, as many as the file has bytes up to there.
+    fn prepare(&mut self, end: u64) -> io::Result<()> {
+        let ahead = if end < PREPARE_FROM { 0 } else { end.min(PREPARE_MOST) };
+        let zeros = vec![0; usize::try_from(ahead).unwrap_or_default()];
+        self.file.write_all_at(&zeros, end)?;
+        self.prepared = end + ahead;
+        Ok(())
+    }
+}
+
+impl AppendFile for Prepared {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        if self.end > self.prepared {
+            self.prepare(self.end)?;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        self.file.sync_data()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if self.prepared == self.end {
+            return Ok(());
+        }
+        self.file.set_len(self.end)?;
+        self.prepared = self.end;
+        self.file.sync_all()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading the segments when the log is opened: what is whole stays, a torn tail is cut, and
 //! everything else is refused before a byte is changed.
 //!
+//! Zeros behind the last record were written ahead of records that did not come; they are cut.
 //! A tail is torn when a batch was under way as the process or the power went: its bytes are after
 //! the last fdatasync, in any state. Nothing in it was acknowledged. Damage to a record that a
 //! checkpoint or a later frame proves durable is never cut: that would lose an acknowledged record.
@@ -52,10 +53,12 @@ pub(crate) fn recover(dir: &Path, covered: u64, disk: &dyn Disk) -> Result<Recov
             repair: RESTORE,
         });
     }
-    if scanned.torn_bytes > 0 {
-        refuse_damage(&path, size, scanned.bytes)?;
+    let behind = read_behind(&path, scanned.bytes)?;
+    if behind.iter().any(|byte| *byte != 0) {
+        let torn_bytes = behind.len();
+        refuse_damage(&path, size, scanned.bytes, &behind)?;
         tracing::error!(
-            segment = %path.display(), size, torn_bytes = scanned.torn_bytes,
+            segment = %path.display(), size, torn_bytes,
             "cutting the torn tail of the message log; no acknowledged record is in it"
         );
     }
@@ -128,34 +131,36 @@ fn ends_with_record(path: &PathBuf, last: u64) -> bool {
 struct ScannedTail {
     offsets: Vec<u32>,
     bytes: u64,
-    torn_bytes: u64,
 }
 
 fn scan_tail(path: &Path, first: u64) -> Result<ScannedTail, LogError> {
     let failed = |cause: std::io::Error| LogError::io("reading", path, &cause);
-    let file_bytes = fs::metadata(path).map_err(failed)?.len();
     let mut reader = SegmentReader::open_from(path, first, 0).map_err(failed)?;
     let mut offsets = Vec::new();
     loop {
         let bytes = reader.offset;
         match reader.next().map_err(failed)? {
             Next::Frame(_) => offsets.push(offset_u32(path, bytes)?),
-            Next::End | Next::Damaged => {
-                let torn_bytes = file_bytes.saturating_sub(bytes);
-                return Ok(ScannedTail { offsets, bytes, torn_bytes });
-            }
+            Next::End | Next::Damaged => return Ok(ScannedTail { offsets, bytes }),
         }
     }
 }
 
+/// What stands in the tail behind its last whole record.
+fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut behind = Vec::new();
+        file.read_to_end(&mut behind)?;
+        Ok(behind.into())
+    };
+    read().map_err(|cause: std::io::Error| LogError::io("reading", path, &cause))
+}
+
 /// Refuses to cut when a frame behind the damage says that the damaged record was durable.
-fn refuse_damage(path: &Path, seq: u64, offset: u64) -> Result<(), LogError> {
-    let failed = |cause: std::io::Error| LogError::io("reading", path, &cause);
-    let mut file = File::open(path).map_err(failed)?;
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let mut rest = Vec::new();
-    file.read_to_end(&mut rest).map_err(failed)?;
-    if !was_durable(seq, &Bytes::from(rest)) {
+fn refuse_damage(path: &Path, seq: u64, offset: u64, behind: &Bytes) -> Result<(), LogError> {
+    if !was_durable(seq, behind) {
         return Ok(());
     }
     Err(LogError::Corrupt {

@@ -202,6 +202,18 @@ impl SegmentReader {
         Ok(Self { file: BufReader::with_capacity(READ_BUFFER_BYTES, file), offset, next })
     }
 
+    /// Reads one frame of a record that is durable. What was read ahead before it was durable may be zeros or half
+    /// a frame, so what is no frame is read once more.
+    fn next_durable(&mut self) -> io::Result<Next> {
+        match self.next()? {
+            Next::End | Next::Damaged => {
+                self.file.seek(SeekFrom::Start(self.offset))?;
+                self.next()
+            }
+            whole => Ok(whole),
+        }
+    }
+
     /// Reads one frame.
     pub(crate) fn next(&mut self) -> io::Result<Next> {
         let mut head = [0; HEADER_BYTES];
@@ -289,7 +301,7 @@ impl RecordReader {
         }
         let Some(reader) = self.open.as_mut() else { return Ok(None) };
         let index = self.next;
-        match reader.next().map_err(|cause| self.failed(&cause))? {
+        match reader.next_durable().map_err(|cause| self.failed(&cause))? {
             Next::Frame(frame) => {
                 self.next = index.saturating_add(1);
                 Ok(Some((index, frame.record)))

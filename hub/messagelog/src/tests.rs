@@ -191,6 +191,10 @@ impl AppendFile for TestFile {
         }
         self.file.sync()
     }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.file.end()
+    }
 }
 
 /// Copies a log's directory, as a crash would leave it.

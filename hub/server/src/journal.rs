@@ -11,6 +11,7 @@ use schemas::encoding::base64;
 use schemas::evidence::SignedMessage;
 use schemas::limits::SUBJECTS_MAX_COUNT;
 use schemas::record::{Kind, Record, Side};
+use serde::Deserialize;
 
 /// The message log with the keys that seal evidence and make pseudonyms.
 #[derive(Debug)]
@@ -93,19 +94,33 @@ pub(crate) fn receipt_value(receipt: &LogReceipt, exchange: &str) -> String {
     format!("log=\"{}\"; index={}; exchange=\"{exchange}\"", receipt.origin(), receipt.index())
 }
 
+/// What a record is found by. The log's own leaves are canonical, so the rest is not read.
+#[derive(Deserialize)]
+struct Found {
+    client: Option<String>,
+    exchange: Option<String>,
+    message: Option<String>,
+    outcome: String,
+    purpose: Option<String>,
+    service: Option<String>,
+    #[serde(default)]
+    subjects: Vec<String>,
+    time: UnixMillis,
+}
+
 /// The index keys of a record, for live indexing and for rebuilds.
 pub(crate) fn index_keys(leaf: &[u8]) -> IndexKeys {
-    let Ok(record) = Record::from_leaf(leaf) else { return IndexKeys::default() };
+    let Ok(record) = serde_json::from_slice::<Found>(leaf) else { return IndexKeys::default() };
     let single = [
         (IndexKind::Exchange, record.exchange),
-        (IndexKind::Request, record.message.map(|message| message.as_str().to_owned())),
+        (IndexKind::Request, record.message),
         (IndexKind::Client, record.client),
         (IndexKind::Service, record.service),
         (IndexKind::Purpose, record.purpose),
         (IndexKind::Outcome, Some(record.outcome)),
     ];
     let single = single.into_iter().filter_map(|(kind, value)| Some(IndexKey::new(kind, value?)));
-    let subjects = record.subjects.iter();
-    let subjects = subjects.map(|subject| IndexKey::new(IndexKind::Subject, subject.as_str()));
+    let subjects = record.subjects.into_iter();
+    let subjects = subjects.map(|subject| IndexKey::new(IndexKind::Subject, subject));
     IndexKeys { time: record.time, keys: single.chain(subjects).collect() }
 }

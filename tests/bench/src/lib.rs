@@ -1,1 +1,13 @@
-//! bench
+//! The parts of `cargo bench -p bench`: processes to measure, a load generator, and the table.
+//!
+//! What is measured and what the table says stands in `benches/exchange.rs`.
+
+pub mod arguments;
+pub mod disk;
+pub mod figures;
+pub mod hubs;
+pub mod load;
+pub mod nginx;
+pub mod process;
+pub mod report;
+pub mod roles;

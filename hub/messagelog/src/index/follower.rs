@@ -18,7 +18,7 @@ use super::{IndexKeys, Query};
 use crate::LogError;
 use crate::segments::{RecordReader, Segments};
 
-/// How long records wait at rest for company before they are indexed.
+/// How long records wait for company before they are indexed.
 const COLLECT: Duration = Duration::from_millis(100);
 /// How often what was added is made durable; what a crash takes is indexed again.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -74,8 +74,7 @@ impl Indexer {
     pub(crate) fn run(mut self, asks: &Receiver<Ask>) {
         loop {
             let able = self.store.is_some() && self.stuck.is_none();
-            let behind = self.records.position() < self.segments.size();
-            let wait = if able && behind { Duration::ZERO } else { COLLECT };
+            let wait = if able && self.batch_waits() { Duration::ZERO } else { COLLECT };
             match asks.recv_timeout(wait) {
                 Ok(Ask::Find(query, reply)) => {
                     self.index_batch();
@@ -93,6 +92,13 @@ impl Indexer {
                 self.flush();
             }
         }
+    }
+
+    /// Whether a whole batch waits. Fewer records wait for company, under load too: keys that they
+    /// share are then added once for all of them.
+    fn batch_waits(&self) -> bool {
+        let waiting = self.segments.size().saturating_sub(self.records.position());
+        usize::try_from(waiting).is_ok_and(|waiting| waiting >= BATCH_COUNT)
     }
 
     /// Indexes the next batch of durable records.

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::{TestDisk, append, copy_dir, entry, leaf, open, open_with, options};
 use crate::disk::OsDisk;
+use crate::frame::frame_bytes;
 use crate::recovery::recover;
-use crate::{LogError, LogLimits, MessageLog};
+use crate::{Entry, LogError, LogLimits, MessageLog};
 
 fn tail(dir: &Path) -> PathBuf {
     dir.join("segments/00000000000000000000.seg")
@@ -111,6 +114,28 @@ async fn a_batch_that_reached_the_disk_in_parts_is_cut() {
     fs::write(tail(dir.path()), torn).unwrap();
     assert_eq!(recovered_size(dir.path(), 1).unwrap(), 1);
     assert_eq!(fs::metadata(tail(dir.path())).unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn zeros_that_lie_ahead_are_no_records_and_go_when_the_log_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let large = |n| Entry { leaf: leaf(n), attachment: Bytes::from(vec![7; 40_000]) };
+    for n in 0..6 {
+        log.append(large(n)).await.unwrap();
+        // The publisher reads ahead into the zeros before the next record takes their place.
+        log.checkpoint_covering(n).await.unwrap();
+    }
+    let records = (0..6).map(|n| frame_bytes(&large(n))).sum::<usize>().try_into().unwrap();
+    let length = |dir: &Path| fs::metadata(tail(dir)).unwrap().len();
+    assert!(length(dir.path()) > records, "the next sync needs no new size");
+    let crashed = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), crashed.path());
+    assert_eq!(recovered_size(crashed.path(), 6).unwrap(), 6);
+    assert_eq!(length(crashed.path()), records);
+    log.close().await;
+    assert_eq!(length(dir.path()), records);
+    assert_eq!(log.audit().unwrap(), 6);
 }
 
 /// Sixty records in segments of about five.

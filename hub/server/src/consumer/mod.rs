@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use self::answer::{read_answer_trail, receive_answer, record_answer, release, verify};
 use self::request::{
-    Outgoing, authenticate, body_problem, check_registration, in_force, providers, read_target, record_request, sign,
+    Outgoing, authenticate, body_problem, check_registration, in_force, providers, read_target,
+    record_request, sign,
 };
 use crate::journal::Kept;
 use crate::listener::Caller;

@@ -23,7 +23,7 @@ use crate::listener::Caller;
 use crate::reply::set;
 use crate::signing::MemberSigner;
 use crate::spool::{SpoolError, Spooled};
-use crate::state::Hub;
+use crate::state::{Hub, under_way};
 
 pub(super) fn read_target(parts: &Parts) -> Result<Target, Failure> {
     let known = [
@@ -203,7 +203,7 @@ pub(super) async fn sign(
     let base = signature::request_base(&request.parts(), &parameters)
         .map_err(|error| own(ProblemCode::BadRequest, error.to_string()))?;
     let signed = signer
-        .sign(&base.base)
+        .sign(&base.base, under_way(&hub.consumer_places))
         .await
         .map_err(|error| own(ProblemCode::ConsumerInternal, error.to_string()))?;
     set(&mut request.headers, headers::SIGNATURE_INPUT, &base.input);
