@@ -103,7 +103,7 @@ fn measure(arguments: &Arguments, dir: &Path) -> anyhow::Result<Measured> {
     for round in 1..=arguments.rounds {
         for cell in &mut cells {
             let [nginx, hubs] = &ways;
-            let mut measure =
+            let measure =
                 |way| runtime.block_on(measure_cell(arguments, &question, cell.callers, way));
             let figures = [measure(nginx)?, measure(hubs)?];
             let [nginx, hubs] = figures;
