@@ -1,8 +1,8 @@
 //! The security server: three listeners around the pure core.
 //!
 //! `edge` takes calls of the agency's own systems, `peer` those of other security servers, `admin` those of the
-//! operator. [`consumer`] and [`provider`] are the two halves of an exchange, in the order of the walkthrough in
-//! ARCHITECTURE.md. [`journal`] makes records durable; nothing is released without its receipt.
+//! operator. `consumer` and `provider` are the two halves of an exchange, in the order of the walkthrough in
+//! ARCHITECTURE.md. `journal` makes records durable; nothing is released without its receipt.
 
 pub mod config;
 pub mod hub;
