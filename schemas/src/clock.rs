@@ -72,10 +72,14 @@ impl UnixMillis {
     /// The calendar year in UTC, 1970 onwards; keys that rotate yearly are named by it.
     #[must_use]
     pub fn year(self) -> i16 {
-        i64::try_from(self.0)
-            .ok()
-            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-            .map_or(9999, |t| t.to_zoned(jiff::tz::TimeZone::UTC).year())
+        // Days are counted from 1 March of year 0, so that a leap day ends its year: then years lie
+        // in eras of 400 years, or 146 097 days (ISO 8601, proleptic Gregorian calendar).
+        let days = self.0 / 86_400_000 + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day_of_year = day - (365 * year + year / 4 - year / 100);
+        // 306 days from 1 March on it is January.
+        i16::try_from(era * 400 + year + u64::from(day_of_year >= 306)).unwrap_or(9999).min(9999)
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ring::{digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::encoding::{from_hex, hex};
+use crate::encoding::{from_hex, hex, hex_digits};
 
 /// A SHA-256 digest. Text form: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,15 @@ impl Sha256 {
         Self(finished.as_ref().try_into().unwrap_or([0; 32]))
     }
 
+    /// The text form, on the stack: it is written several times for each message.
+    fn digits(&self) -> [u8; 64] {
+        let mut text = [0; 64];
+        for (digits, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *digits = hex_digits(byte);
+        }
+        text
+    }
+
     /// The digest's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -45,7 +54,7 @@ impl Sha256 {
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -71,7 +80,8 @@ impl FromStr for Sha256 {
 
 impl Serialize for Sha256 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // Safe because: hexadecimal digits are ASCII.
+        serializer.serialize_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -146,7 +146,8 @@ impl Record {
     #[must_use]
     pub fn to_leaf(&self) -> Vec<u8> {
         // Safe because: a struct of integers, strings and lists always serialises.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut leaf = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut leaf, self).map(|()| leaf).unwrap_or_default()
     }
 
     /// Reads a leaf; refuses any other spelling of the same record.

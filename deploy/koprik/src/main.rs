@@ -14,7 +14,7 @@ use crate::commands::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match hub_server::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("koprik: the runtime cannot be started: {error}");

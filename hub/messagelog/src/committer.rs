@@ -20,44 +20,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use schemas::digest::Sha256;
-use tokio::sync::{mpsc, oneshot};
+use schemas::clock::Clock;
 
 use crate::disk::{AppendFile, Disk};
-use crate::frame::{frame_bytes, push_frame};
-use crate::segments::Segments;
-use crate::{Entry, LogError, LogReceipt};
+use crate::frame::push_frame;
+use crate::queue::{Queue, Taken, Waiting};
+use crate::segments::{Leaf, Segments};
+use crate::{LogError, LogReceipt};
 
-/// A batch is written when it has this many bytes, however much waits. 4 MiB: about 4 ms of a
-/// disk that writes 1 GB/s.
-const BATCH_BYTES: usize = 4 << 20;
 /// What the batch buffer keeps between batches, bytes.
 const KEEP_BYTES: usize = 256 * 1024;
 
-/// What the committer is asked to do.
-pub(crate) enum Command {
-    /// Append an entry.
-    Append(Waiting),
-    /// Commit what came before, then end.
-    Close,
-}
-
-/// An entry with the place its receipt goes.
-pub(crate) struct Waiting {
-    pub(crate) entry: Entry,
-    pub(crate) leaf_hash: Sha256,
-    pub(crate) reply: oneshot::Sender<Result<LogReceipt, LogError>>,
-}
-
 /// The writer; it lives on a thread of its own.
 pub(crate) struct Committer {
-    pub(crate) queue: mpsc::Receiver<Command>,
-    /// Bytes in the queue; [`frame_bytes`] is taken off when an entry leaves it.
-    pub(crate) queued_bytes: Arc<AtomicUsize>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) segments: Arc<Segments>,
     pub(crate) origin: Arc<str>,
+    pub(crate) clock: Clock,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) file: Box<dyn AppendFile>,
     pub(crate) tail_bytes: u64,
@@ -65,45 +46,19 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// Serves the queue until it is closed.
+    /// Serves the queue until it has ended.
     pub(crate) fn run(mut self) {
         let mut buffer = Vec::new();
-        loop {
-            let (batch, more) = self.take();
+        let (mut company, mut patience) = (1, Duration::ZERO);
+        while let Some(Taken { batch, due }) = self.queue.take(company, patience) {
+            let watch = self.clock.stopwatch();
             if let Err(poison) = self.commit(batch, &mut buffer) {
                 tracing::error!(%poison, "the message log takes no more records");
-                return self.refuse(&poison);
+                return self.queue.refuse(&poison);
             }
-            if !more {
-                return self.end();
-            }
+            (company, patience) = (due, watch.elapsed());
         }
-    }
-
-    /// Waits for one entry, then takes all that waits, up to a batch. `false`: the last batch.
-    fn take(&mut self) -> (Vec<Waiting>, bool) {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut command = self.queue.blocking_recv();
-        loop {
-            match command {
-                Some(Command::Append(waiting)) => {
-                    let frame = frame_bytes(&waiting.entry);
-                    self.queued_bytes.fetch_sub(frame, Ordering::Relaxed);
-                    bytes += frame;
-                    batch.push(waiting);
-                }
-                Some(Command::Close) | None => return (batch, false),
-            }
-            if bytes >= BATCH_BYTES {
-                return (batch, true);
-            }
-            match self.queue.try_recv() {
-                Ok(next) => command = Some(next),
-                Err(mpsc::error::TryRecvError::Empty) => return (batch, true),
-                Err(mpsc::error::TryRecvError::Disconnected) => return (batch, false),
-            }
-        }
+        self.end();
     }
 
     /// Writes and syncs a batch and answers everyone in it.
@@ -116,7 +71,10 @@ impl Committer {
             let _ = push_frame(buffer, seq, first, &waiting.entry);
             lengths.push(buffer.len() - start);
         }
-        let stored = if batch.is_empty() { Ok(()) } else { self.store(buffer, &lengths) };
+        let leaves = batch
+            .iter()
+            .map(|waiting| Leaf { bytes: waiting.entry.leaf.clone(), hash: waiting.leaf_hash });
+        let stored = self.store(buffer, &lengths, leaves);
         buffer.clear();
         buffer.shrink_to(KEEP_BYTES);
         for (seq, Waiting { leaf_hash, reply, .. }) in (first..).zip(batch) {
@@ -127,7 +85,12 @@ impl Committer {
         stored
     }
 
-    fn store(&mut self, bytes: &[u8], lengths: &[usize]) -> Result<(), LogError> {
+    fn store(
+        &mut self,
+        bytes: &[u8],
+        lengths: &[usize],
+        leaves: impl Iterator<Item = Leaf>,
+    ) -> Result<(), LogError> {
         let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if self.tail_bytes > 0 && self.tail_bytes.saturating_add(added) > self.segment_bytes {
             self.rotate()?;
@@ -143,7 +106,7 @@ impl Committer {
         self.file.append(bytes).map_err(poisoned)?;
         self.file.sync().map_err(poisoned)?;
         self.tail_bytes = offset;
-        self.segments.extend(&offsets);
+        self.segments.extend(&offsets, leaves);
         Ok(())
     }
 
@@ -162,13 +125,5 @@ impl Committer {
         self.tail_bytes = 0;
         self.segments.seal();
         Ok(())
-    }
-
-    /// After a failed write or sync the state of the file is unknown: everyone is refused.
-    fn refuse(&mut self, poison: &LogError) {
-        while let Some(Command::Append(waiting)) = self.queue.blocking_recv() {
-            self.queued_bytes.fetch_sub(frame_bytes(&waiting.entry), Ordering::Relaxed);
-            let _ = waiting.reply.send(Err(poison.clone()));
-        }
     }
 }

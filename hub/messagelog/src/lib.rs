@@ -35,6 +35,7 @@ mod log;
 mod open;
 mod options;
 mod publisher;
+mod queue;
 mod recovery;
 mod segments;
 mod tiles;

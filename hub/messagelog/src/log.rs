@@ -3,7 +3,6 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self as std_mpsc, TrySendError};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -11,15 +10,14 @@ use schemas::digest::Sha256;
 use schemas::limits::RECORD_MAX_BYTES;
 use schemas::tlog::merkle::leaf_hash;
 use schemas::tlog::{NoteVerifier, tree};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::committer::{Command, Waiting};
 use crate::disk::OsDisk;
-use crate::frame::frame_bytes;
 use crate::index::follower::Ask;
 use crate::open::{Followers, Inner, open_on};
 use crate::options::ATTACHMENT_BYTES_MAX;
 use crate::publisher::Wake;
+use crate::queue::{Due, Waiting};
 use crate::{Entry, LogError, LogOptions, LogReceipt, PendingReceipt, Query, StoredRecord};
 
 /// A handle on an open message log; clones share it. Dropping the last one without
@@ -58,7 +56,14 @@ impl MessageLog {
     /// stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
     #[must_use = "an answer may leave only with the receipt"]
     pub fn submit(&self, entry: Entry) -> PendingReceipt {
-        self.enqueue(entry).unwrap_or_else(PendingReceipt::refused)
+        self.enqueue(entry, Due::Now).unwrap_or_else(PendingReceipt::refused)
+    }
+
+    /// Like [`MessageLog::submit`], for a record whose receipt nobody needs yet: it becomes durable
+    /// with the next record that is submitted, or by itself within a few milliseconds.
+    #[must_use = "what depends on the record must wait for its receipt"]
+    pub fn submit_soon(&self, entry: Entry) -> PendingReceipt {
+        self.enqueue(entry, Due::Soon).unwrap_or_else(PendingReceipt::refused)
     }
 
     /// Appends an entry and waits until it is durable.
@@ -69,30 +74,14 @@ impl MessageLog {
         self.submit(entry).await
     }
 
-    fn enqueue(&self, entry: Entry) -> Result<PendingReceipt, LogError> {
+    fn enqueue(&self, entry: Entry, due: Due) -> Result<PendingReceipt, LogError> {
         let limits = &self.inner.limits;
         check_size("leaf", entry.leaf.len(), RECORD_MAX_BYTES)?;
         let kept_max = limits.attachment_bytes.min(ATTACHMENT_BYTES_MAX);
         check_size("attachment", entry.attachment.len(), kept_max)?;
-        let queue = self.inner.queue.as_ref().ok_or(LogError::Closed)?;
-        let bytes = frame_bytes(&entry);
-        let queued = self.inner.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let leave = || self.inner.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        // One entry always passes, so that a small limit cannot stop a large record for ever.
-        if queued > 0 && queued.saturating_add(bytes) > limits.queue_bytes {
-            leave();
-            return Err(LogError::Busy);
-        }
-        let (reply, receipt) = oneshot::channel();
         let leaf_hash = leaf_hash(&entry.leaf);
-        let sent = queue.try_send(Command::Append(Waiting { entry, leaf_hash, reply }));
-        sent.map_err(|refused| {
-            leave();
-            match refused {
-                mpsc::error::TrySendError::Full(_) => LogError::Busy,
-                mpsc::error::TrySendError::Closed(_) => LogError::Closed,
-            }
-        })?;
+        let (reply, receipt) = oneshot::channel();
+        self.inner.queue.push(Waiting { entry, leaf_hash, reply }, due)?;
         Ok(PendingReceipt::waiting(receipt))
     }
 
@@ -255,10 +244,7 @@ impl MessageLog {
     /// index durable and ends the threads, in this order. A second call does nothing. What is
     /// durable can still be read and proved through the handle.
     pub async fn close(&self) {
-        if let Some(queue) = &self.inner.queue {
-            // A committer that is gone needs no telling.
-            let _ = queue.send(Command::Close).await;
-        }
+        self.inner.queue.end(LogError::Closed);
         let Some(followers) = self.followers().take() else { return };
         let ended = tokio::task::spawn_blocking(move || followers.close());
         if let Err(panic) = ended.await {

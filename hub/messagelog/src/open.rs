@@ -5,18 +5,18 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self as std_mpsc, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use schemas::tlog::NoteVerifier;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::committer::{Command, Committer};
+use crate::committer::Committer;
 use crate::disk::Disk;
 use crate::index::follower::{Ask, IndexOptions, Indexer};
 use crate::publisher::{Identity, Published, Publisher, Wake};
+use crate::queue::{Queue, QueueLimits};
 use crate::recovery::{Recovered, recover};
 use crate::segments::Segments;
 use crate::tiles::Tiles;
@@ -34,10 +34,9 @@ pub(crate) struct Inner {
     pub(crate) limits: LogLimits,
     pub(crate) segments: Arc<Segments>,
     pub(crate) tiles: Tiles,
-    pub(crate) queued_bytes: Arc<AtomicUsize>,
     pub(crate) published: watch::Receiver<Published>,
     pub(crate) indexed: watch::Receiver<u64>,
-    pub(crate) queue: Option<mpsc::Sender<Command>>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) followers: Mutex<Option<Followers>>,
 }
 
@@ -76,14 +75,15 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
         segments.clone(),
     );
     let (published, indexed) = (publisher.watch(), indexer.watch());
-    let (queue, commands) = mpsc::channel(options.limits.queue_count.max(1));
-    let queued_bytes = Arc::new(AtomicUsize::new(0));
+    let limits =
+        QueueLimits { count: options.limits.queue_count.max(1), bytes: options.limits.queue_bytes };
+    let queue = Arc::new(Queue::new(limits, options.clock.clone()));
     let origin: Arc<str> = options.origin.as_str().into();
     let committer = Committer {
-        queue: commands,
-        queued_bytes: queued_bytes.clone(),
+        queue: queue.clone(),
         segments: segments.clone(),
         origin: origin.clone(),
+        clock: options.clock.clone(),
         disk,
         file,
         tail_bytes: bytes,
@@ -96,10 +96,9 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
         limits: options.limits,
         segments,
         tiles,
-        queued_bytes,
         published,
         indexed,
-        queue: Some(queue),
+        queue,
         followers: Mutex::new(Some(followers)),
     })
 }
@@ -124,8 +123,7 @@ impl Followers {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The committer ends when the queue is empty and nobody can add to it.
-        self.queue = None;
+        self.queue.end(LogError::Closed);
         let followers = self.followers.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Followers { wake, ask, committer, publisher, indexer, lock }) = followers else {
             return;

@@ -227,8 +227,8 @@ impl Publisher {
 /// Adds the records up to the size `goal`.
 fn grow(growing: &mut Growing, goal: u64) -> Result<(), LogError> {
     while growing.records.position() < goal {
-        let Some((_, record)) = growing.records.next()? else { break };
-        growing.tree.push(&record)?;
+        let Some((_, leaf)) = growing.records.next_leaf()? else { break };
+        growing.tree.push(&leaf)?;
     }
     Ok(())
 }

@@ -5,13 +5,16 @@
 //! lies its offset file, `.off`: where each frame begins, u32 little-endian each. It is derived: a
 //! frame that is not where it says makes it being written anew.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
+use schemas::digest::Sha256;
+use schemas::tlog::merkle::leaf_hash;
 use tokio::sync::watch;
 
 use crate::frame::{Frame, HEADER_BYTES, Header};
@@ -21,10 +24,16 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 const RESTORE: &str = "restore the log's directory from a backup or another node, and keep this \
                        one for the investigation";
 
+/// Leaves that are kept in memory for the followers, bytes. 4 MiB: more than a second of a busy hub.
+const FRESH_BYTES: usize = 4 << 20;
+/// Leaves that a follower takes at a time.
+const FRESH_TAKE_COUNT: usize = 256;
+
 /// Where the records lie. The committer tells it what has become durable; everyone reads.
 pub(crate) struct Segments {
     dir: PathBuf,
     layout: RwLock<Layout>,
+    fresh: Mutex<Fresh>,
     durable: watch::Sender<u64>,
 }
 
@@ -32,6 +41,46 @@ struct Layout {
     /// First records of the sealed segments, ascending.
     sealed: Vec<u64>,
     tail: Tail,
+}
+
+/// A leaf with its hash.
+#[derive(Clone)]
+pub(crate) struct Leaf {
+    pub(crate) bytes: Bytes,
+    pub(crate) hash: Sha256,
+}
+
+/// The newest leaves, so that the followers need not read back, check and hash what was hashed a moment ago.
+#[derive(Default)]
+struct Fresh {
+    leaves: VecDeque<Leaf>,
+    bytes: usize,
+    /// The index that follows the last of them.
+    next: u64,
+}
+
+impl Fresh {
+    fn extend(&mut self, leaves: impl Iterator<Item = Leaf>) {
+        for leaf in leaves {
+            self.bytes += leaf.bytes.len();
+            self.next = self.next.saturating_add(1);
+            self.leaves.push_back(leaf);
+        }
+        while self.bytes > FRESH_BYTES
+            && let Some(oldest) = self.leaves.pop_front()
+        {
+            self.bytes -= oldest.bytes.len();
+        }
+    }
+
+    /// The leaves from `index` on, as many as a follower takes; none when it is not here any more.
+    fn from(&self, index: u64) -> VecDeque<Leaf> {
+        let first = self.next.saturating_sub(u64::try_from(self.leaves.len()).unwrap_or(u64::MAX));
+        let skip = index.checked_sub(first).and_then(|skip| usize::try_from(skip).ok());
+        skip.map_or_else(VecDeque::new, |skip| {
+            self.leaves.iter().skip(skip).take(FRESH_TAKE_COUNT).cloned().collect()
+        })
+    }
 }
 
 /// The last segment: its first record and where its frames begin.
@@ -54,7 +103,8 @@ impl Segments {
     pub(crate) fn new(dir: PathBuf, sealed: Vec<u64>, tail: Tail) -> Self {
         let size = tail.first.saturating_add(count(&tail.offsets));
         let durable = watch::Sender::new(size);
-        Self { dir, layout: RwLock::new(Layout { sealed, tail }), durable }
+        let fresh = Mutex::new(Fresh { next: size, ..Fresh::default() });
+        Self { dir, layout: RwLock::new(Layout { sealed, tail }), fresh, durable }
     }
 
     /// Durable records.
@@ -67,8 +117,9 @@ impl Segments {
         segment_path(&self.dir, first)
     }
 
-    /// Frames that have been synced to the tail begin at these offsets.
-    pub(crate) fn extend(&self, offsets: &[u32]) {
+    /// Frames that have been synced to the tail begin at these offsets and hold these leaves.
+    pub(crate) fn extend(&self, offsets: &[u32], leaves: impl Iterator<Item = Leaf>) {
+        self.fresh().extend(leaves);
         let mut layout = self.layout.write().unwrap_or_else(PoisonError::into_inner);
         layout.tail.offsets.extend_from_slice(offsets);
         let size = layout.tail.first.saturating_add(count(&layout.tail.offsets));
@@ -109,7 +160,7 @@ impl Segments {
 
     /// A reader of all records from `index` on.
     pub(crate) fn reader(self: &Arc<Self>, index: u64) -> RecordReader {
-        RecordReader { segments: self.clone(), next: index, open: None }
+        RecordReader { segments: self.clone(), next: index, open: None, taken: VecDeque::new() }
     }
 
     fn place(&self, index: u64) -> Option<Place> {
@@ -124,6 +175,10 @@ impl Segments {
         let position = usize::try_from(index - first).ok()?;
         let offset = if in_tail { Some(*tail.offsets.get(position)?) } else { None };
         Some(Place { path: self.path(first), first, position, offset })
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begins_segment(&self, index: u64) -> bool {
@@ -283,12 +338,32 @@ pub(crate) struct RecordReader {
     segments: Arc<Segments>,
     next: u64,
     open: Option<SegmentReader>,
+    /// Fresh leaves from `next` on.
+    taken: VecDeque<Leaf>,
 }
 
 impl RecordReader {
     /// The next record's index.
     pub(crate) fn position(&self) -> u64 {
         self.next
+    }
+
+    /// The next record's leaf, from memory while it is fresh; `None` when all durable ones have been given.
+    pub(crate) fn next_leaf(&mut self) -> Result<Option<(u64, Leaf)>, LogError> {
+        if self.taken.is_empty() && self.next < self.segments.size() {
+            self.taken = self.segments.fresh().from(self.next);
+        }
+        let Some(leaf) = self.taken.pop_front() else {
+            let record = self.next()?;
+            return Ok(record.map(|(index, StoredRecord { leaf: bytes, .. })| {
+                let hash = leaf_hash(&bytes);
+                (index, Leaf { bytes, hash })
+            }));
+        };
+        let index = self.next;
+        self.next = index.saturating_add(1);
+        self.open = None;
+        Ok(Some((index, leaf)))
     }
 
     /// The next record, or `None` when all durable ones have been given.
@@ -317,6 +392,10 @@ impl RecordReader {
     fn open_at_next(&self) -> Result<SegmentReader, LogError> {
         let missing = LogError::NoSuchRecord { index: self.next, size: self.segments.size() };
         let place = self.segments.place(self.next).ok_or(missing)?;
+        if let Some(offset) = place.offset {
+            let opened = SegmentReader::open_from(&place.path, self.next, u64::from(offset));
+            return opened.map_err(|cause| self.failed(&cause));
+        }
         let mut reader = SegmentReader::open_from(&place.path, place.first, 0)
             .map_err(|cause| self.failed(&cause))?;
         for _ in place.first..self.next {

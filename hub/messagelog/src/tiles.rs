@@ -13,9 +13,10 @@ use schemas::digest::Sha256;
 use schemas::tlog::merkle::{leaf_hash, root_of};
 use schemas::tlog::tile::{self, TILE_HEIGHT, TILE_WIDTH, TOP_LEVEL, Tile, TileKind};
 
+use crate::LogError;
 use crate::disk::{Last, replace};
 use crate::edge::{Edge, hashes_on_edge};
-use crate::{LogError, StoredRecord};
+use crate::segments::Leaf;
 
 /// Tiles whose presence is checked when the log is opened: those of a million records, written
 /// within longer than the kernel keeps written pages in memory (30 s).
@@ -158,14 +159,14 @@ impl Tree {
     }
 
     /// Adds the next record, and writes what it fills.
-    pub(crate) fn push(&mut self, record: &StoredRecord) -> Result<(), LogError> {
+    pub(crate) fn push(&mut self, leaf: &Leaf) -> Result<(), LogError> {
         let index = self.edge.size();
-        tile::push_entry(&mut self.bundle, &record.leaf).map_err(|cause| LogError::Corrupt {
+        tile::push_entry(&mut self.bundle, &leaf.bytes).map_err(|cause| LogError::Corrupt {
             place: format!("record {index}"),
             cause: cause.to_string(),
             repair: REWRITE,
         })?;
-        for full in self.edge.push(leaf_hash(&record.leaf)) {
+        for full in self.edge.push(leaf.hash) {
             if full.level == 0 {
                 self.write(TileKind::Entries, full.index, &self.bundle)?;
                 self.bundle.clear();

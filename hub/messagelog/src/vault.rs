@@ -15,7 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
@@ -29,9 +29,24 @@ const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
+const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
 type Key = Zeroizing<[u8; KEY_BYTES]>;
-type Keys = HashMap<(KeyUse, i16), Key>;
+type Keys = HashMap<(KeyUse, i16), Arc<Prepared>>;
+
+/// A key as it is used, made once: a message is sealed, and its people named, many times a second.
+struct Prepared {
+    id: [u8; KEY_ID_BYTES],
+    aead: LessSafeKey,
+    hmac: hmac::Key,
+}
+
+impl Prepared {
+    fn of(key: &Key) -> Arc<Self> {
+        let hmac = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
+        Arc::new(Self { id: key_id(key), aead: aead_key(key), hmac })
+    }
+}
 
 /// What a year's key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,23 +133,26 @@ impl Vault {
         Ok(vault)
     }
 
-    /// Seals evidence of a year. `aad` binds it to its record and must be given again to open it.
+    /// Seals evidence of a year, given in parts. `aad` binds it to its record and must be given again to
+    /// open it.
     ///
     /// # Errors
     /// When the year's key cannot be read or made.
-    pub fn seal(&self, year: i16, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub fn seal(&self, year: i16, aad: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, VaultError> {
         let key = self.key(KeyUse::Evidence, year)?;
         let mut nonce = [0; NONCE_BYTES];
         self.random.fill(&mut nonce).map_err(|_| VaultError::NotSealed)?;
-        let mut ciphertext = plain.to_vec();
-        aead_key(&key)
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad),
-                &mut ciphertext,
-            )
-            .map_err(|_| VaultError::NotSealed)?;
-        Ok([&[VERSION][..], &key_id(&key), &nonce, &ciphertext].concat())
+        let plain_bytes: usize = plain.iter().map(|part| part.len()).sum();
+        let mut sealed = Vec::with_capacity(HEAD_BYTES + plain_bytes + AES_256_GCM.tag_len());
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&key.id);
+        sealed.extend_from_slice(&nonce);
+        plain.iter().for_each(|part| sealed.extend_from_slice(part));
+        let body = sealed.get_mut(HEAD_BYTES..).unwrap_or_default();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = key.aead.seal_in_place_separate_tag(nonce, Aad::from(aad), body);
+        sealed.extend_from_slice(tag.map_err(|_| VaultError::NotSealed)?.as_ref());
+        Ok(sealed)
     }
 
     /// Opens sealed evidence of a year.
@@ -169,7 +187,7 @@ impl Vault {
     /// When the year's key cannot be read or made.
     pub fn pseudonym(&self, year: i16, identifier: &str) -> Result<Pseudonym, VaultError> {
         let key = self.key(KeyUse::Pseudonym, year)?;
-        Ok(pseudonym(&key, identifier))
+        Ok(Pseudonym::of(identifier, &key.hmac))
     }
 
     /// The pseudonyms of a person in every year whose key is kept, ascending: what to search for.
@@ -209,7 +227,7 @@ impl Vault {
     }
 
     /// The year's key; made when it is missing.
-    fn key(&self, key_use: KeyUse, year: i16) -> Result<Key, VaultError> {
+    fn key(&self, key_use: KeyUse, year: i16) -> Result<Arc<Prepared>, VaultError> {
         let mut keys = self.keys();
         if let Some(key) = keys.get(&(key_use, year)) {
             return Ok(key.clone());
@@ -219,8 +237,9 @@ impl Vault {
             Some(key) => key,
             None => self.make_key(&path)?,
         };
-        keys.insert((key_use, year), key.clone());
-        Ok(key)
+        let prepared = Prepared::of(&key);
+        keys.insert((key_use, year), prepared.clone());
+        Ok(prepared)
     }
 
     /// The year's key from its file, never from memory: a file that was removed erases at once.

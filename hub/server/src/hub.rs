@@ -191,7 +191,8 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     let edge_service = {
         let hub = hub.clone();
-        move |caller, request| edge::serve(hub.clone(), caller, request)
+        // On the heap at once: an exchange is some kilobytes, and what serves it moves it several times.
+        move |caller, request| Box::pin(edge::serve(hub.clone(), caller, request))
     };
     let source: crate::listener::TlsSource =
         Arc::new(move || -> Arc<ServerConfig> { edge_tls.clone() });
@@ -201,7 +202,7 @@ pub async fn start(
     }
     let peer_service = {
         let hub = hub.clone();
-        move |caller, request| edge::serve_peer(hub.clone(), caller, request)
+        move |caller, request| Box::pin(edge::serve_peer(hub.clone(), caller, request))
     };
     let peer_tls = hub.peer_tls.server();
     let source: crate::listener::TlsSource =

@@ -53,40 +53,69 @@ impl Journal {
     /// Submits a record with its evidence; it is durable when the receipt resolves.
     ///
     /// The record's commitments to base, signature and evidence are filled in here.
-    pub(crate) fn submit(&self, mut record: Record, kept: Option<Kept<'_>>) -> PendingReceipt {
+    pub(crate) fn submit(&self, record: Record, kept: Option<Kept<'_>>) -> PendingReceipt {
+        self.log.submit(self.entry(record, kept))
+    }
+
+    /// Submits a record that becomes durable with the next one; see [`MessageLog::submit_soon`].
+    pub(crate) fn submit_soon(&self, record: Record, kept: Option<Kept<'_>>) -> PendingReceipt {
+        self.log.submit_soon(self.entry(record, kept))
+    }
+
+    fn entry(&self, mut record: Record, kept: Option<Kept<'_>>) -> Entry {
         let mut attachment = Bytes::new();
         if let Some(kept) = kept {
             record.base = Some(Sha256::of(kept.base.as_bytes()));
             record.signature = Some(Sha256::of(kept.signature));
             let body = kept.body.filter(|body| body.len() <= self.keep_bodies_bytes);
-            let message = SignedMessage {
-                base: kept.base.to_owned(),
-                body: body.map(|body| base64(body)),
-                signature: base64(kept.signature),
-            };
-            let exchange = record.exchange.clone().unwrap_or_default();
-            // Safe because: a struct of strings always serialises.
-            let plain = serde_json::to_vec(&message).unwrap_or_default();
+            let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
+            let head = evidence_head(&kept, body);
+            let body = body.map_or(&b""[..], |body| body);
+            let plain: [&[u8]; 4] = [&head, kept.base.as_bytes(), kept.signature, body];
             // Without this year's key there is nothing to seal with: the record stands alone.
-            if let Ok(sealed) = self.vault.seal(record.time.year(), exchange.as_bytes(), &plain) {
+            if let Ok(sealed) = self.vault.seal(record.time.year(), exchange, &plain) {
                 record.evidence = Some(Sha256::of(&sealed));
                 attachment = sealed.into();
             }
         }
-        self.log.submit(Entry { leaf: record.to_leaf().into(), attachment })
+        Entry { leaf: record.to_leaf().into(), attachment }
     }
 
     /// The evidence beside a record; `None` when there is none or its key has been destroyed.
     pub(crate) fn open_evidence(&self, record: &Record, sealed: &[u8]) -> Option<SignedMessage> {
         let exchange = record.exchange.as_deref().unwrap_or_default();
         let plain = self.vault.open_sealed(record.time.year(), exchange.as_bytes(), sealed).ok()?;
-        serde_json::from_slice(&plain).ok()
+        read_evidence(&plain)
     }
 
     /// Records an act of the hub or its operator. Not awaited: the log says loudly when it fails.
     pub(crate) fn act(&self, what: &str) -> PendingReceipt {
         self.submit(Record::new(Kind::Act, Side::Hub, self.clock.now(), what), None)
     }
+}
+
+/// Whether the body was kept, and the lengths of base and signature, u32 little-endian: what precedes base,
+/// signature and body in evidence before it is sealed.
+fn evidence_head(kept: &Kept<'_>, body: Option<&Bytes>) -> [u8; 9] {
+    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let [a, b, c, d] = length(kept.base.as_bytes());
+    let [e, f, g, h] = length(kept.signature);
+    [u8::from(body.is_some()), a, b, c, d, e, f, g, h]
+}
+
+/// Reads evidence back; `None` when it is not what [`Journal::submit`] sealed.
+fn read_evidence(plain: &[u8]) -> Option<SignedMessage> {
+    let (has_body, rest) = plain.split_first()?;
+    let (base_bytes, rest) = rest.split_first_chunk()?;
+    let (signature_bytes, rest) = rest.split_first_chunk()?;
+    let length = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).ok();
+    let (base, rest) = rest.split_at_checked(length(base_bytes)?)?;
+    let (signature, body) = rest.split_at_checked(length(signature_bytes)?)?;
+    Some(SignedMessage {
+        base: String::from_utf8(base.to_vec()).ok()?,
+        body: (*has_body == 1).then(|| base64(body)),
+        signature: base64(signature),
+    })
 }
 
 /// `Koprik-Receipt`: which log, which place, which exchange.

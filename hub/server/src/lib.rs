@@ -20,6 +20,7 @@ mod metrics;
 mod provider;
 mod refresh;
 mod reply;
+mod runtime;
 mod signing;
 mod source;
 mod spool;
@@ -27,3 +28,4 @@ mod state;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};
+pub use runtime::runtime;

@@ -1,27 +1,20 @@
 //! A member's signer: alone a message is signed at once, under load one signature serves all that wait.
 //!
 //! The first message that comes becomes the leader: it lets the other tasks that are ready run on as long as
-//! more messages join, then signs the root for all. When many exchanges are under way it waits for
-//! them a moment, at most [`WINDOW`]: what is signed together is verified together and committed to
-//! the logs together, so the wait costs less than it saves. A leader that is dropped on the way (its
-//! caller has gone) signs for the others all the same.
+//! more messages join, then signs the root for all. It never waits for a clock: exchanges whose records share
+//! a sync come back together, so that under load there is company by itself. A leader that is dropped
+//! on the way (its caller has gone) signs for the others all the same.
 
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use hub_core::batch::{self, BATCH_MAX_COUNT, Batch};
 use pki::signer::SigningKey;
 use pki::trust::Algorithm;
 use schemas::digest::Sha256;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// Rounds in which a leader lets others join; each is one pass over the tasks that are ready.
 const GATHER_ROUNDS: usize = 8;
-
-/// Exchanges under way from which on a leader waits for company; fewer gain nothing from it.
-const COMPANY_MIN_COUNT: usize = 8;
-/// How long a leader waits for company at most; the timer's own grain is 1 ms.
-const WINDOW: Duration = Duration::from_millis(1);
 
 /// A member's signing key, named by its certificate.
 #[derive(Debug)]
@@ -29,8 +22,6 @@ pub(crate) struct MemberSigner {
     key: SigningKey,
     key_id: Sha256,
     waiting: Mutex<Waiting>,
-    /// Told when as many wait as are under way.
-    full: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +38,7 @@ pub(crate) struct NotSigned;
 impl MemberSigner {
     /// A signer with the fingerprint of the key's certificate.
     pub(crate) fn new(key: SigningKey, key_id: Sha256) -> Self {
-        Self { key, key_id, waiting: Mutex::default(), full: Notify::new() }
+        Self { key, key_id, waiting: Mutex::default() }
     }
 
     /// The fingerprint of the signing certificate.
@@ -63,11 +54,11 @@ impl MemberSigner {
         }
     }
 
-    /// Signs a signature base; `company` is how many exchanges are under way.
+    /// Signs a signature base.
     ///
     /// # Errors
     /// [`NotSigned`] when the machine gives no randomness or the key fails; the log has the reason.
-    pub(crate) async fn sign(&self, base: &str, company: usize) -> Result<Vec<u8>, NotSigned> {
+    pub(crate) async fn sign(&self, base: &str) -> Result<Vec<u8>, NotSigned> {
         if self.key.algorithm() != Algorithm::Ed25519 {
             return self.sign_bytes(base.as_bytes());
         }
@@ -76,21 +67,18 @@ impl MemberSigner {
         let leads = {
             let mut waiting = self.lock();
             waiting.messages.push((leaf, reply));
-            if waiting.messages.len() >= company.min(BATCH_MAX_COUNT) {
-                self.full.notify_one();
-            }
             !std::mem::replace(&mut waiting.led, true)
         };
         if leads {
             // Signs when dropped, wherever this task ends.
             let _leader = Leader(self);
-            self.gather(company).await;
+            self.gather().await;
         }
         signed.await.map_err(|_| NotSigned)
     }
 
-    /// Waits as long as others join, and with much company until all are here or the window ends.
-    async fn gather(&self, company: usize) {
+    /// Waits as long as others join.
+    async fn gather(&self) {
         let mut count = 1;
         for _ in 0..GATHER_ROUNDS {
             tokio::task::yield_now().await;
@@ -99,10 +87,6 @@ impl MemberSigner {
                 break;
             }
             count = now;
-        }
-        if company >= COMPANY_MIN_COUNT && count < company {
-            // The end of the window is as good as the news that all are here.
-            let _ = tokio::time::timeout(WINDOW, self.full.notified()).await;
         }
     }
 
@@ -170,7 +154,7 @@ mod tests {
             let signer = signer.clone();
             tasks.spawn(async move {
                 let base = format!("base {nth}");
-                let signature = signer.sign(&base, 500).await.unwrap();
+                let signature = signer.sign(&base).await.unwrap();
                 (base, signature)
             });
         }
@@ -187,26 +171,26 @@ mod tests {
 
     #[tokio::test]
     async fn message_alone_has_no_path() {
-        let signature = signer(Algorithm::Ed25519).sign("alone", 1).await.unwrap();
+        let signature = signer(Algorithm::Ed25519).sign("alone").await.unwrap();
         assert_eq!(signature.len(), 68);
     }
 
     #[tokio::test]
     async fn leader_that_is_dropped_signs_for_the_others() {
         let signer = signer(Algorithm::Ed25519);
-        let mut leader = Box::pin(signer.sign("leader", 2));
-        let mut follower = Box::pin(signer.sign("follower", 2));
+        let mut leader = Box::pin(signer.sign("leader"));
+        let mut follower = Box::pin(signer.sign("follower"));
         assert!(futures_util::poll!(&mut leader).is_pending());
         assert!(futures_util::poll!(&mut follower).is_pending());
         drop(leader);
         assert!(follower.await.is_ok());
-        assert!(signer.sign("next", 1).await.is_ok());
+        assert!(signer.sign("next").await.is_ok());
     }
 
     #[tokio::test]
     async fn other_algorithms_sign_each_message_plainly() {
         let signer = signer(Algorithm::EcdsaP256);
-        let signature = signer.sign("base", 1).await.unwrap();
+        let signature = signer.sign("base").await.unwrap();
         assert_eq!(signer.key.public_key().verify(b"base", &signature), Ok(()));
         assert_eq!(signer.algorithm(), "ecdsa-p256-sha256");
     }

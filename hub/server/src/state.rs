@@ -12,7 +12,7 @@ use schemas::clock::{Clock, UnixMillis};
 use schemas::configuration::Anchor;
 use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, ServerId};
-use schemas::limits::EXCHANGES_MAX_COUNT;
+
 use schemas::problem::{Problem, ProblemCode};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -83,9 +83,4 @@ impl Hub {
             self.peers.store(Arc::new(pool));
         }
     }
-}
-
-/// How many exchanges hold one of these places.
-pub(crate) fn under_way(places: &Semaphore) -> usize {
-    EXCHANGES_MAX_COUNT.saturating_sub(places.available_permits())
 }

@@ -32,7 +32,7 @@ pub fn run(role: &str, argument: &str) -> Option<anyhow::Result<()>> {
 }
 
 fn hub(file: PathBuf) -> anyhow::Result<()> {
-    let runtime = runtime()?;
+    let runtime = hub_server::runtime()?;
     let config = HubConfig::load(&file)?;
     let hub = runtime.block_on(hub_server::start(config, Some(file), Clock::machine()))?;
     until_told()?;

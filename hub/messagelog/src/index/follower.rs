@@ -108,10 +108,10 @@ impl Indexer {
         }
         let mut batch = Vec::new();
         while self.stuck.is_none() && batch.len() < BATCH_COUNT {
-            match self.records.next() {
-                Ok(Some((index, record))) => {
-                    let keys = (self.options.keys_of)(&record.leaf);
-                    batch.push(Indexed { index, leaf_hash: leaf_hash(&record.leaf), keys });
+            match self.records.next_leaf() {
+                Ok(Some((index, leaf))) => {
+                    let keys = (self.options.keys_of)(&leaf.bytes);
+                    batch.push(Indexed { index, leaf_hash: leaf.hash, keys });
                 }
                 Ok(None) => break,
                 Err(failure) => {

@@ -11,10 +11,10 @@ fn vault() -> (tempfile::TempDir, Vault) {
 #[test]
 fn sealed_evidence_opens_for_its_record_only_and_after_a_restart() {
     let (dir, vault) = vault();
-    let sealed = vault.seal(2026, b"record 7", b"evidence").unwrap();
+    let sealed = vault.seal(2026, b"record 7", &[b"evi", b"dence"]).unwrap();
     assert!(!sealed.windows(8).any(|window| window == b"evidence"));
     let again = Vault::open(&dir.path().join("keys")).unwrap();
-    assert_eq!(*again.open_sealed(2026, b"record 7", &sealed).unwrap(), b"evidence");
+    assert_eq!(again.open_sealed(2026, b"record 7", &sealed).unwrap().as_slice(), b"evidence");
     let changed = Err(VaultError::Changed { year: 2026 });
     assert_eq!(again.open_sealed(2026, b"record 8", &sealed), changed);
     for at in 0..sealed.len() {
@@ -28,14 +28,14 @@ fn sealed_evidence_opens_for_its_record_only_and_after_a_restart() {
 #[test]
 fn a_removed_key_file_erases_its_year_at_once_and_no_other() {
     let (dir, vault) = vault();
-    let old = vault.seal(2025, b"", b"old").unwrap();
-    let new = vault.seal(2026, b"", b"new").unwrap();
+    let old = vault.seal(2025, b"", &[b"old"]).unwrap();
+    let new = vault.seal(2026, b"", &[b"new"]).unwrap();
     std::fs::remove_file(dir.path().join("keys/evidence-2025.key")).unwrap();
     let erased = Err(VaultError::Erased { year: 2025 });
     assert_eq!(vault.open_sealed(2025, b"", &old), erased);
     assert_eq!(*vault.open_sealed(2026, b"", &new).unwrap(), b"new");
     // A new key of the same year does not bring the old evidence back.
-    vault.seal(2025, b"", b"later").unwrap();
+    vault.seal(2025, b"", &[b"later"]).unwrap();
     assert_eq!(vault.open_sealed(2025, b"", &old), erased);
 }
 
@@ -57,7 +57,7 @@ fn destroying_a_pseudonym_key_breaks_the_link_to_the_person() {
 #[test]
 fn a_key_file_is_private_and_refused_when_others_can_read_it() {
     let (dir, vault) = vault();
-    vault.seal(2026, b"", b"").unwrap();
+    vault.seal(2026, b"", &[]).unwrap();
     let path = dir.path().join("keys/evidence-2026.key");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

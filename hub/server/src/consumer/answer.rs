@@ -8,14 +8,14 @@ use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
 use hub_core::verification::{self, Grounds, ReceivedAnswer, VerifiedAnswer};
 use hub_core::{headers, strict_json};
-use hub_messagelog::LogReceipt;
+use hub_messagelog::{LogReceipt, PendingReceipt};
 use hyper::body::Incoming;
 use schemas::limits::BODY_MAX_BYTES;
 use schemas::problem::{ErrorBody, Problem, ProblemCode};
 use schemas::record::Kind;
 
 use super::request::SignedRequest;
-use super::{Failure, Trail, log_problem, own};
+use super::{Failure, Trail, own};
 use crate::journal::{self, Kept};
 use crate::reply::{Reply, set};
 use crate::spool::{self, Hashes, SpoolError, SpoolRules, Spooled};
@@ -120,12 +120,12 @@ pub(super) async fn read_answer_trail(
     }
 }
 
-pub(super) async fn record_answer(
+pub(super) fn record_answer(
     hub: &Hub,
     answer: &Answer,
     verified: &VerifiedAnswer,
     trail: &Trail,
-) -> Result<LogReceipt, Failure> {
+) -> PendingReceipt {
     let mut record = trail.record.clone();
     record.kind = Kind::Answer;
     record.time = hub.clock.now();
@@ -136,7 +136,7 @@ pub(super) async fn record_answer(
     let signed = verified.signature();
     let body = answer.body.in_memory();
     let kept = Kept { base: &signed.base, signature: &signed.signature, body };
-    hub.journal.submit(record, Some(kept)).await.map_err(|error| log_problem(&error))
+    hub.journal.submit(record, Some(kept))
 }
 
 /// Hands the answer to the caller; needs the proof that it is verified and that it is recorded.

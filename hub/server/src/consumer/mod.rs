@@ -147,15 +147,17 @@ async fn run(
     let request = sign(hub, &signer, &parts, &body, trail).await?;
     trail.record.message = headers::single(&request.headers, headers::ID)
         .and_then(|id| hub.journal.pseudonym(now, id));
-    let pending = record_request(hub, &body, trail);
+    let request_recorded = record_request(hub, &body, trail);
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;
     trail.record.peer = Some(server.id.to_string());
     let answer = receive_answer(hub, answer, &trail.exchange).await?;
     let verified = verify(&answer, &request, &target, &configuration, hub)?;
     read_answer_trail(hub, &answer, &target, &request, &body, trail).await;
-    pending.await.map_err(|error| log_problem(&error))?;
-    let receipt = record_answer(hub, &answer, &verified, trail).await?;
+    // Both records share one sync: the request's waits for no other than the answer's.
+    let answer_recorded = record_answer(hub, &answer, &verified, trail);
+    request_recorded.await.map_err(|error| log_problem(&error))?;
+    let receipt = answer_recorded.await.map_err(|error| log_problem(&error))?;
     Ok(release(answer, verified, &receipt, trail))
 }
 

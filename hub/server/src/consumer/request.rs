@@ -23,7 +23,7 @@ use crate::listener::Caller;
 use crate::reply::set;
 use crate::signing::MemberSigner;
 use crate::spool::{SpoolError, Spooled};
-use crate::state::{Hub, under_way};
+use crate::state::Hub;
 
 pub(super) fn read_target(parts: &Parts) -> Result<Target, Failure> {
     let known = [
@@ -203,7 +203,7 @@ pub(super) async fn sign(
     let base = signature::request_base(&request.parts(), &parameters)
         .map_err(|error| own(ProblemCode::BadRequest, error.to_string()))?;
     let signed = signer
-        .sign(&base.base, under_way(&hub.consumer_places))
+        .sign(&base.base)
         .await
         .map_err(|error| own(ProblemCode::ConsumerInternal, error.to_string()))?;
     set(&mut request.headers, headers::SIGNATURE_INPUT, &base.input);
@@ -212,6 +212,7 @@ pub(super) async fn sign(
     Ok(request)
 }
 
+/// The request's record becomes durable while the request travels, with the answer's at the latest.
 pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &Trail) -> PendingReceipt {
     let mut record = trail.record.clone();
     record.body = Some(*body.sha256());
@@ -219,7 +220,7 @@ pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &Trail) -> Pendin
     record.duration_us = Some(trail.watch.elapsed_us());
     let kept = trail.signed.as_ref();
     let body = body.in_memory();
-    hub.journal.submit(record, kept.map(|(base, signature)| Kept { base, signature, body }))
+    hub.journal.submit_soon(record, kept.map(|(base, signature)| Kept { base, signature, body }))
 }
 
 pub(super) struct Outgoing<'a> {

@@ -13,7 +13,7 @@ use super::{Asked, Trail, log_failed, request_parts};
 use crate::journal::Kept;
 use crate::reply::{Reply, set};
 use crate::source::SourceAnswer;
-use crate::state::{Hub, under_way};
+use crate::state::Hub;
 
 /// The headers of the signed answer, X-Road's protocol for REST §4.3, and the decision's.
 pub(super) fn answer_headers(
@@ -89,10 +89,7 @@ pub(super) async fn sign_answer(
             Problem::new(ProblemCode::InvalidAnswer, text)
         },
     )?;
-    let signature = signer
-        .sign(&base.base, under_way(&hub.provider_places))
-        .await
-        .map_err(|error| fail(error.to_string()))?;
+    let signature = signer.sign(&base.base).await.map_err(|error| fail(error.to_string()))?;
     set(&mut headers, headers::SIGNATURE_INPUT, &base.input);
     set(&mut headers, headers::SIGNATURE, &signature::signature_value(&signature));
     Ok(SignedAnswer { headers, base: base.base, signature })
