@@ -98,18 +98,21 @@ fn canonical(
     if !parts.contains(&found) {
         return Err(NotAnIdentifier::Parts { expected, found });
     }
-    let mut plain = true;
+    // The usual identifier has nothing encoded: it is its own text form.
+    if text.bytes().all(|byte| byte == b'/' || stands_raw(byte)) {
+        text.split('/').try_for_each(check_code)?;
+        return Ok(text.into());
+    }
+    let mut encoded = String::with_capacity(text.len());
     for segment in text.split('/') {
         let code = decode_segment(segment)?;
         check_code(&code)?;
-        plain &= code.len() == segment.len();
+        if !encoded.is_empty() {
+            encoded.push('/');
+        }
+        encoded.push_str(&encode_segment(&code));
     }
-    if plain {
-        return Ok(text.into());
-    }
-    let encoded: Result<Vec<String>, _> =
-        text.split('/').map(|s| decode_segment(s).map(|code| encode_segment(&code))).collect();
-    Ok(encoded?.join("/").into())
+    Ok(encoded.into())
 }
 
 macro_rules! identifier {

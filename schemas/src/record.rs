@@ -142,6 +142,14 @@ impl Record {
         }
     }
 
+    /// Makes it the exchange's next record: what was said of the last message is cleared.
+    pub fn turn_into(&mut self, kind: Kind, time: UnixMillis) {
+        (self.kind, self.time) = (kind, time);
+        (self.base, self.signature, self.evidence) = (None, None, None);
+        (self.body, self.body_bytes) = (None, None);
+        (self.duration_us, self.status) = (None, None);
+    }
+
     /// The canonical JSON that becomes the leaf.
     #[must_use]
     pub fn to_leaf(&self) -> Vec<u8> {

@@ -53,16 +53,20 @@ impl Journal {
     /// Submits a record with its evidence; it is durable when the receipt resolves.
     ///
     /// The record's commitments to base, signature and evidence are filled in here.
-    pub(crate) fn submit(&self, record: Record, kept: Option<Kept<'_>>) -> PendingReceipt {
+    pub(crate) fn submit(&self, record: &mut Record, kept: Option<Kept<'_>>) -> PendingReceipt {
         self.log.submit(self.entry(record, kept))
     }
 
     /// Submits a record that becomes durable with the next one; see [`MessageLog::submit_soon`].
-    pub(crate) fn submit_soon(&self, record: Record, kept: Option<Kept<'_>>) -> PendingReceipt {
+    pub(crate) fn submit_soon(
+        &self,
+        record: &mut Record,
+        kept: Option<Kept<'_>>,
+    ) -> PendingReceipt {
         self.log.submit_soon(self.entry(record, kept))
     }
 
-    fn entry(&self, mut record: Record, kept: Option<Kept<'_>>) -> Entry {
+    fn entry(&self, record: &mut Record, kept: Option<Kept<'_>>) -> Entry {
         let mut attachment = Bytes::new();
         if let Some(kept) = kept {
             record.base = Some(Sha256::of(kept.base.as_bytes()));
@@ -90,7 +94,7 @@ impl Journal {
 
     /// Records an act of the hub or its operator. Not awaited: the log says loudly when it fails.
     pub(crate) fn act(&self, what: &str) -> PendingReceipt {
-        self.submit(Record::new(Kind::Act, Side::Hub, self.clock.now(), what), None)
+        self.submit(&mut Record::new(Kind::Act, Side::Hub, self.clock.now(), what), None)
     }
 }
 

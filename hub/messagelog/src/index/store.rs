@@ -106,27 +106,29 @@ impl Store {
     /// that adding them again after a crash gives the same keys.
     pub(crate) fn add(&self, records: &[Indexed]) -> Result<(), IndexFault> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-        let mut postings: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        // `None` stands for all records.
+        let mut postings: BTreeMap<Option<&IndexKey>, Vec<u8>> = BTreeMap::new();
         let mut hours: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for record in records {
             let delta = u32::try_from(record.index - first.index);
             let delta = delta.map_err(|_| IndexFault::Unreadable)?.to_be_bytes();
             let time = record.keys.time.0;
-            let mut prefixes: Vec<_> = record.keys.keys.iter().map(prefix).collect();
-            prefixes.push(ALL.to_vec());
-            prefixes.sort_unstable();
-            prefixes.dedup();
-            for prefix in prefixes {
-                let posting = postings.entry(prefix).or_default();
-                posting.extend_from_slice(&delta);
-                posting.extend_from_slice(&time.to_be_bytes());
+            for key in record.keys.keys.iter().map(Some).chain([None]) {
+                let posting = postings.entry(key).or_default();
+                // A record that has a key twice stands in its posting once.
+                let last = posting.len().checked_sub(POSTING_BYTES);
+                if last.and_then(|last| posting.get(last..last + delta.len())) != Some(&delta) {
+                    posting.extend_from_slice(&delta);
+                    posting.extend_from_slice(&time.to_be_bytes());
+                }
             }
             let span = hours.entry(time / HOUR_MS).or_insert((record.index, record.index));
             *span = (span.0.min(record.index), span.1.max(record.index));
         }
-        for (mut key, posting) in postings {
-            key.extend_from_slice(&first.index.to_be_bytes());
-            self.db.insert(key, posting)?;
+        for (key, posting) in postings {
+            let mut place = key.map_or_else(|| ALL.to_vec(), prefix);
+            place.extend_from_slice(&first.index.to_be_bytes());
+            self.db.insert(place, posting)?;
         }
         for (hour, (low, high)) in hours {
             let before = self.db.get(hour_key(hour))?.and_then(|span| read_span(&span));

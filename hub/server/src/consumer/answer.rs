@@ -124,11 +124,10 @@ pub(super) fn record_answer(
     hub: &Hub,
     answer: &Answer,
     verified: &VerifiedAnswer,
-    trail: &Trail,
+    trail: &mut Trail,
 ) -> PendingReceipt {
-    let mut record = trail.record.clone();
-    record.kind = Kind::Answer;
-    record.time = hub.clock.now();
+    let record = &mut trail.record;
+    record.turn_into(Kind::Answer, hub.clock.now());
     record.status = Some(answer.status);
     record.body = Some(*answer.body.sha256());
     record.body_bytes = Some(answer.body.length());

@@ -76,15 +76,14 @@ pub(crate) async fn exchange(hub: Arc<Hub>, caller: Caller, request: Request<Inc
     hub.metrics.consumer(result.as_ref().err().map(Failure::code), &trail.watch);
     match result {
         Ok(reply) => reply,
-        Err(failure) => refuse(&hub, failure, &trail, accept.as_deref()).await,
+        Err(failure) => refuse(&hub, failure, &mut trail, accept.as_deref()).await,
     }
 }
 
 /// Makes the refusal a record and tells the caller (promise P3).
-async fn refuse(hub: &Hub, failure: Failure, trail: &Trail, accept: Option<&str>) -> Reply {
-    let mut record = trail.record.clone();
-    record.kind = Kind::Refusal;
-    record.time = hub.clock.now();
+async fn refuse(hub: &Hub, failure: Failure, trail: &mut Trail, accept: Option<&str>) -> Reply {
+    let record = &mut trail.record;
+    record.turn_into(Kind::Refusal, hub.clock.now());
     record.duration_us = Some(trail.watch.elapsed_us());
     let (outcome, body, status) = match failure {
         Failure::Own(problem) => {

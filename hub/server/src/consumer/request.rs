@@ -213,8 +213,8 @@ pub(super) async fn sign(
 }
 
 /// The request's record becomes durable while the request travels, with the answer's at the latest.
-pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &Trail) -> PendingReceipt {
-    let mut record = trail.record.clone();
+pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &mut Trail) -> PendingReceipt {
+    let record = &mut trail.record;
     record.body = Some(*body.sha256());
     record.body_bytes = Some(body.length());
     record.duration_us = Some(trail.watch.elapsed_us());

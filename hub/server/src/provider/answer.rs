@@ -99,11 +99,10 @@ pub(super) async fn record_answer(
     hub: &Hub,
     answer: &SourceAnswer,
     signed: &SignedAnswer,
-    trail: &Trail,
+    trail: &mut Trail,
 ) -> Result<LogReceipt, Problem> {
-    let mut record = trail.record.clone();
-    record.kind = Kind::Answer;
-    record.time = hub.clock.now();
+    let record = &mut trail.record;
+    record.turn_into(Kind::Answer, hub.clock.now());
     record.status = Some(answer.status);
     record.body = Some(*answer.body.sha256());
     record.body_bytes = Some(answer.body.length());

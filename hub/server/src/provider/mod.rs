@@ -53,15 +53,14 @@ pub(crate) async fn exchange(hub: Arc<Hub>, caller: Caller, request: Request<Inc
     hub.metrics.provider(refused, &trail.watch);
     match result {
         Ok(reply) => reply,
-        Err(problem) => refuse(&hub, &problem, &trail).await,
+        Err(problem) => refuse(&hub, &problem, &mut trail).await,
     }
 }
 
 /// Makes the refusal a record and tells the peer (promise P3).
-async fn refuse(hub: &Hub, problem: &Problem, trail: &Trail) -> Reply {
-    let mut record = trail.record.clone();
-    record.kind = Kind::Refusal;
-    record.time = hub.clock.now();
+async fn refuse(hub: &Hub, problem: &Problem, trail: &mut Trail) -> Reply {
+    let record = &mut trail.record;
+    record.turn_into(Kind::Refusal, hub.clock.now());
     record.duration_us = Some(trail.watch.elapsed_us());
     record.outcome = problem.code.as_str().to_owned();
     let reference = record.exchange.clone().unwrap_or_default();

@@ -197,8 +197,8 @@ pub(super) fn body_problem(error: &SpoolError) -> Problem {
 
 impl Permitted<'_> {
     /// Makes the request's record durable: before this the source hears nothing (promise P1).
-    pub(super) async fn record(&self, hub: &Hub, trail: &Trail) -> Result<LogReceipt, Problem> {
-        let mut record = trail.record.clone();
+    pub(super) async fn record(&self, hub: &Hub, trail: &mut Trail) -> Result<LogReceipt, Problem> {
+        let record = &mut trail.record;
         record.body = Some(*self.body.sha256());
         record.body_bytes = Some(self.body.length());
         record.duration_us = Some(trail.watch.elapsed_us());
