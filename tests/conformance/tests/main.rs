@@ -1,0 +1,11 @@
+//! Conformance: each file gives something that hubs make to a program that is not ours.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code outside #[test] functions"
+)]
+
+mod log_by_go;
+mod proofs_by_python;
