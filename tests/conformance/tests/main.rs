@@ -7,5 +7,8 @@
     reason = "test code outside #[test] functions"
 )]
 
+mod evidence_by_python;
+mod evidence_forged;
+mod exchanges;
 mod log_by_go;
 mod proofs_by_python;

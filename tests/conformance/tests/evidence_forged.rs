@@ -1,0 +1,363 @@
+//! Evidence files by a forger who holds every key: signatures and proofs are right, so that only
+//! the rules about what they say can refuse a file. Python and Rust must agree on each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::agencies::REGISTER;
+use federation::forger::Forger;
+use federation::pair::{CONSUMER, PROVIDER};
+use federation::rogue::SigningKeys;
+use hub_core::batch::{self, Batch};
+use hub_core::evidence;
+use hub_core::signature::signature_value;
+use pki::signer::NoteKey;
+use schemas::configuration::GlobalConfiguration;
+use schemas::digest::Sha256;
+use schemas::encoding::base64;
+use schemas::evidence::{EvidenceFile, RecordedLeaf};
+use schemas::record::{Kind, Record, Side};
+use schemas::tlog::merkle::{leaf_hash, root_of};
+use schemas::tlog::{Checkpoint, Note, NoteSignature, NoteSigner as _};
+
+use crate::evidence_by_python::Court;
+use crate::exchanges::Exchanges;
+
+/// What the forger writes; all that follows from it is made right.
+struct Parts {
+    configuration: GlobalConfiguration,
+    records: Vec<Record>,
+    /// Signature bases.
+    bases: Vec<String>,
+    /// Lines of the checkpoint after the root.
+    extension: String,
+}
+
+/// Every key of the federation in one hand.
+struct Forge {
+    forger: Forger,
+    log: Arc<NoteKey>,
+    /// The consumer's and the provider's.
+    keys: [SigningKeys; 2],
+}
+
+impl Forge {
+    fn new(exchanges: &Exchanges) -> Self {
+        let dir = |hub| exchanges.layout.place(hub).unwrap().dir.clone();
+        let server = "UZ/GOV/NASP/hub-1".parse().unwrap();
+        let origin = hub_server::hub::log_origin(&server);
+        let log = Arc::new(NoteKey::load(&origin, &dir(CONSUMER).join("log.key")).unwrap());
+        let keys = [CONSUMER, PROVIDER].map(|hub| SigningKeys::load(&dir(hub)).unwrap());
+        Self { forger: Forger::new(&exchanges.layout).unwrap(), log, keys }
+    }
+
+    /// The file with its parts changed, signed and proved anew.
+    fn remake(&self, file: &EvidenceFile, change: fn(&mut Parts)) -> Vec<u8> {
+        let document = file.configuration.lines().next().unwrap();
+        let records = file.records.iter();
+        let mut parts = Parts {
+            configuration: serde_json::from_str(document).unwrap(),
+            records: records.map(|r| Record::from_leaf(r.leaf.as_bytes()).unwrap()).collect(),
+            bases: file.messages.iter().map(|message| message.base.clone()).collect(),
+            extension: String::new(),
+        };
+        change(&mut parts);
+        let mut file = file.clone();
+        let mut request_signature = Vec::new();
+        for (nth, base) in parts.bases.iter().enumerate() {
+            let base = bound(base, &request_signature);
+            let signature = self.sign(nth, &base);
+            if let Some(record) = parts.records.get_mut(nth) {
+                record.base = Some(Sha256::of(base.as_bytes()));
+                record.signature = Some(Sha256::of(&signature));
+            }
+            file.messages[nth].base = base;
+            file.messages[nth].signature = base64(&signature);
+            request_signature = signature;
+        }
+        file.configuration = self.forger.sign(&parts.configuration, 3).unwrap();
+        self.prove(&mut file, &parts);
+        evidence::to_text(&file).into_bytes()
+    }
+
+    fn sign(&self, nth: usize, base: &str) -> Vec<u8> {
+        let key = &self.keys[nth].key;
+        if !base.contains(batch::ALGORITHM) {
+            return key.sign(base.as_bytes()).unwrap();
+        }
+        // The second of three, so that the path has two hashes.
+        let leaves = [b"first", base.as_bytes(), b"third"].map(batch::leaf_of);
+        let batch = Batch::new(leaves.to_vec());
+        let root = key.sign(&batch.to_sign()).unwrap();
+        batch.signatures(root.as_slice().try_into().unwrap()).remove(1)
+    }
+
+    /// A tree of these records alone, and its checkpoint.
+    fn prove(&self, file: &mut EvidenceFile, parts: &Parts) {
+        let leaves: Vec<Vec<u8>> = parts.records.iter().map(Record::to_leaf).collect();
+        let hashes: Vec<Sha256> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
+        let others = |nth: usize| hashes.iter().enumerate().filter(move |(at, _)| *at != nth);
+        let recorded = |(nth, leaf): (usize, Vec<u8>)| RecordedLeaf {
+            index: u64::try_from(nth).unwrap(),
+            leaf: String::from_utf8(leaf).unwrap(),
+            proof: others(nth).map(|(_, hash)| *hash).collect(),
+        };
+        file.records = leaves.into_iter().enumerate().map(recorded).collect();
+        let verifier = self.log.verifier();
+        let (origin, size) = (verifier.name().to_owned(), u64::try_from(hashes.len()).unwrap());
+        let checkpoint = Checkpoint { origin, size, root: root_of(&hashes) };
+        let text = format!("{checkpoint}{}", parts.extension);
+        let signature = self.log.sign(text.as_bytes()).unwrap().to_vec();
+        let line = NoteSignature::new(verifier.name(), verifier.key_id(), signature).unwrap();
+        file.checkpoint = Note::new(&text, vec![line]).unwrap().to_string();
+    }
+}
+
+/// An answer's base, bound to the request's new signature; a request's as it is.
+fn bound(base: &str, request_signature: &[u8]) -> String {
+    let begin = "\"signature\";req: ";
+    let line = |line: &str| match line.strip_prefix(begin) {
+        Some(_) => format!("{begin}{}", signature_value(request_signature)),
+        None => line.to_owned(),
+    };
+    base.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+type Change = fn(&mut Parts);
+
+fn judge(changes: &[(&str, bool, Change)], exchanges: &Exchanges) {
+    let forge = Forge::new(exchanges);
+    let mut court = Court::new(exchanges.anchor());
+    for (name, good, change) in changes {
+        let file = forge.remake(&exchanges.read("consumer's"), *change);
+        court.bring((*name).to_owned(), file, Some(*good));
+    }
+    println!("{:?}", court.judge());
+}
+
+/// The moment of the first record.
+fn at(parts: &Parts) -> schemas::clock::UnixMillis {
+    parts.records[0].time
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const CONFIGURATIONS: &[(&str, bool, Change)] = &[
+    ("nothing changed", true, |_| ()),
+    ("a later version", true, |parts| {
+        parts.configuration.version = 7;
+        parts.configuration.previous = Some(Sha256::of(b"six"));
+        parts.records.iter_mut().for_each(|record| record.configuration = Some(7));
+    }),
+    ("a later version without the one before", false, |parts| {
+        parts.configuration.version = 7;
+        parts.records.iter_mut().for_each(|record| record.configuration = Some(7));
+    }),
+    ("a first version with one before", false, |parts| {
+        parts.configuration.previous = Some(Sha256::of(b"none"));
+    }),
+    ("another version than recorded", false, |parts| {
+        parts.configuration.version = 2;
+        parts.configuration.previous = Some(Sha256::of(b"one"));
+    }),
+    ("version 0", false, |parts| parts.configuration.version = 0),
+    ("format 2", false, |parts| parts.configuration.format = 2),
+    ("another instance", false, |parts| parts.configuration.instance = "EE".to_owned()),
+    ("issued five seconds later", true, |parts| {
+        parts.configuration.issued = at(parts).plus(SECOND * 5);
+    }),
+    ("issued six seconds later", false, |parts| {
+        parts.configuration.issued = at(parts).plus(SECOND * 6);
+    }),
+    ("expired at that moment", false, |parts| parts.configuration.expires = at(parts)),
+    ("expired before it was issued", false, |parts| {
+        parts.configuration.expires = at(parts).plus(SECOND);
+        parts.configuration.issued = at(parts).plus(SECOND * 2);
+    }),
+    ("no authority", false, |parts| parts.configuration.content.authorities.clear()),
+    ("a signing certificate as authority", false, |parts| {
+        let content = &mut parts.configuration.content;
+        let certificate = &content.members[0].signing_certificates[0].certificate;
+        content.authorities[0].certificate.clone_from(certificate);
+    }),
+    ("revoked before the signature", false, |parts| {
+        let moment = at(parts);
+        let members = &mut parts.configuration.content.members;
+        members[0].signing_certificates[0].revoked = Some(moment.minus(SECOND));
+    }),
+    ("revoked after the signature", true, |parts| {
+        let moment = at(parts);
+        let members = &mut parts.configuration.content.members;
+        members[0].signing_certificates[0].revoked = Some(moment.plus(SECOND));
+    }),
+    ("the provider's certificate revoked", false, |parts| {
+        let moment = at(parts);
+        let members = &mut parts.configuration.content.members;
+        members[1].signing_certificates[0].revoked = Some(moment);
+    }),
+    ("certificates at each other's members", false, |parts| {
+        let members = &mut parts.configuration.content.members;
+        let own = std::mem::take(&mut members[0].signing_certificates);
+        members[0].signing_certificates =
+            std::mem::replace(&mut members[1].signing_certificates, own);
+    }),
+    ("a certificate twice", false, |parts| {
+        let listed = &mut parts.configuration.content.members[0].signing_certificates;
+        listed.push(listed[0].clone());
+    }),
+    ("a member twice", false, |parts| {
+        let members = &mut parts.configuration.content.members;
+        let mut again = members[0].clone();
+        again.subsystems.clear();
+        again.signing_certificates.clear();
+        members.push(again);
+    }),
+    ("a server twice", false, |parts| {
+        let servers = &mut parts.configuration.content.servers;
+        servers.push(servers[0].clone());
+    }),
+    ("a log of two servers", false, |parts| {
+        let servers = &mut parts.configuration.content.servers;
+        servers[1].log_key = servers[0].log_key.clone();
+    }),
+    ("no server", false, |parts| parts.configuration.content.servers.clear()),
+    ("a server without clients", false, |parts| {
+        parts.configuration.content.servers[0].clients.clear();
+    }),
+    ("a suspended member", true, |parts| {
+        parts.configuration.content.members[0].suspended = true;
+    }),
+];
+
+#[tokio::test]
+async fn configurations_that_say_something_else_are_judged_alike() {
+    judge(CONFIGURATIONS, &Exchanges::carried().await);
+}
+
+const RECORDS: &[(&str, bool, Change)] = &[
+    ("another outcome and purpose", true, |parts| {
+        parts.records[1].outcome = "odd \u{7f}\u{1}\"\\\n§".to_owned();
+        parts.records[1].purpose = Some("another".to_owned());
+    }),
+    ("subjects", true, |parts| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[1; 32]);
+        parts.records[0].subjects = vec![schemas::digest::Pseudonym::of("s", &key)];
+    }),
+    ("another exchange", false, |parts| parts.records[0].exchange = Some("x".to_owned())),
+    ("no exchange", false, |parts| parts.records[1].exchange = None),
+    ("another client", false, |parts| parts.records[0].client = Some(REGISTER.replace('r', "R"))),
+    ("no client", false, |parts| parts.records[0].client = None),
+    ("another service", false, |parts| {
+        parts.records[1].service = Some("UZ/GOV/TAX/tax/tax".to_owned());
+    }),
+    ("no configuration", false, |parts| parts.records[0].configuration = None),
+    ("the other side", false, |parts| parts.records[0].side = Side::Provider),
+    ("no side", false, |parts| parts.records[1].side = Side::Hub),
+    ("another status", false, |parts| parts.records[1].status = Some(404)),
+    ("no status", false, |parts| parts.records[1].status = None),
+    ("another body", false, |parts| parts.records[1].body = Some(Sha256::of(b"x"))),
+    ("no body", false, |parts| parts.records[0].body = None),
+    ("a refusal with an answer", false, |parts| parts.records[1].kind = Kind::Refusal),
+    ("an act", false, |parts| parts.records[0].kind = Kind::Act),
+    ("another version of its form", false, |parts| parts.records[0].version = 2),
+    ("a record long ago", false, |parts| {
+        parts.records[0].time = schemas::clock::UnixMillis(1);
+    }),
+    ("an extension line", false, |parts| parts.extension = "extension\n".to_owned()),
+];
+
+#[tokio::test]
+async fn records_and_checkpoints_that_say_something_else_are_judged_alike() {
+    judge(RECORDS, &Exchanges::carried().await);
+}
+
+fn replace(parts: &mut Parts, nth: usize, from: &str, to: &str) {
+    let changed = parts.bases[nth].replacen(from, to, 1);
+    assert_ne!(changed, parts.bases[nth], "{from}");
+    parts.bases[nth] = changed;
+}
+
+const MESSAGES: &[(&str, bool, Change)] = &[
+    ("a request signed plainly", true, |parts| {
+        replace(parts, 0, batch::ALGORITHM, "ed25519");
+    }),
+    ("an algorithm of another key", false, |parts| {
+        replace(parts, 0, batch::ALGORITHM, "ecdsa-p256-sha256");
+    }),
+    ("an algorithm of no key", false, |parts| replace(parts, 0, batch::ALGORITHM, "rsa")),
+    ("the answer's algorithm", false, |parts| {
+        replace(parts, 1, "ecdsa-p256-sha256", "ed25519");
+    }),
+    ("the client in another encoding", true, |parts| {
+        replace(parts, 0, "NASP/register", "N%41SP/%72egister");
+    }),
+    ("another client", false, |parts| replace(parts, 0, "NASP/register", "NASP/other")),
+    ("another client's member", false, |parts| {
+        replace(parts, 0, "UZ/GOV/NASP/register", "UZ/GOV/TAX/tax");
+    }),
+    ("a member as client", false, |parts| replace(parts, 0, "NASP/register", "NASP")),
+    ("another service", false, |parts| {
+        replace(parts, 0, "tax/echo", "tax/tax");
+        replace(parts, 1, "tax/echo", "tax/tax");
+    }),
+    ("the service in another encoding", false, |parts| replace(parts, 0, "tax/echo", "t%61x/echo")),
+    ("the service in another encoding in both", true, |parts| {
+        replace(parts, 0, "/tax/echo", "/t%61x/echo");
+        replace(
+            parts,
+            1,
+            "\"@path\";req: /r1/UZ/GOV/TAX/tax",
+            "\"@path\";req: /r1/UZ/GOV/TAX/t%61x",
+        );
+    }),
+    ("another version of the protocol", false, |parts| replace(parts, 0, "/r1/", "/r2/")),
+    ("a path that ends early", false, |parts| replace(parts, 0, "/tax/echo/a", "/tax")),
+    ("another exchange", false, |parts| {
+        replace(parts, 0, "\"x-road-request-id\": ", "\"x-road-request-id\": 0");
+    }),
+    ("another digest", false, |parts| replace(parts, 0, "sha-256=:", "sha-256=:A")),
+    ("another status", false, |parts| replace(parts, 1, "\"@status\": 200", "\"@status\": 404")),
+    ("an answer to another path", false, |parts| {
+        replace(parts, 1, "\"@path\";req: /r1", "\"@path\";req: /r2");
+    }),
+    ("an answer to another method", false, |parts| {
+        replace(parts, 1, "\"@method\";req: POST", "\"@method\";req: GET");
+    }),
+    ("an answer that is bound to no signature", false, |parts| {
+        replace(parts, 1, "\"signature\";req: ", "\"signatura\";req: ");
+        replace(parts, 1, " \"signature\";req", " \"signatura\";req");
+    }),
+    ("a signature in two days' time", true, |parts| {
+        replace(parts, 0, "created=1780272000", "created=1780444800");
+    }),
+    ("a signature in a year", false, |parts| {
+        replace(parts, 0, "created=1780272000", "created=1811808000");
+    }),
+    ("a signature of last year", false, |parts| {
+        replace(parts, 0, "created=1780272000", "created=1748736000");
+    }),
+    ("a moment beyond numbers", false, |parts| {
+        replace(parts, 0, "created=1780272000", "created=99999999999999999999");
+    }),
+    ("a moment with a zero before", false, |parts| replace(parts, 0, "created=", "created=0")),
+    ("an unknown certificate", false, |parts| {
+        let key_id = Sha256::of(b"unknown").to_string();
+        let begin = parts.bases[0].find("keyid=\"").unwrap() + 7;
+        parts.bases[0].replace_range(begin..begin + 64, &key_id);
+    }),
+    ("a covered name that is not there", false, |parts| {
+        replace(parts, 0, "(\"@method\"", "(\"@method\" \"x-more\"");
+    }),
+    ("a line that is not covered", false, |parts| {
+        replace(parts, 0, "\"@path\": ", "\"x-more\": 1\n\"@path\": ");
+    }),
+    ("a name in capitals", false, |parts| {
+        replace(parts, 0, "\"x-road-id\"", "\"X-road-id\"");
+        replace(parts, 0, " \"x-road-id\"", " \"X-road-id\"");
+    }),
+];
+
+#[tokio::test]
+async fn messages_that_say_something_else_are_judged_alike() {
+    judge(MESSAGES, &Exchanges::carried().await);
+}

@@ -1,0 +1,151 @@
+//! Two hubs that carry exchanges, and the evidence files that they give: every way in which a
+//! message is signed, answered or refused.
+//!
+//! ```text
+//! raw bytes → hub `register` (Ed25519, batches) ─┐
+//! rogue with its keys (Ed25519 plain, batch) ────┴→ hub `tax` (ECDSA P-256) → source
+//! ```
+
+use bytes::Bytes;
+use federation::agencies::{Agency, REGISTER};
+use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
+use federation::raw::{self, Message};
+use federation::rogue::{self, RogueConsumer, SigningKeys};
+use federation::source::{self, Source};
+use federation::{Federation, Layout, Options, lay_out};
+use http::{Method, Request};
+use pki::authority::{Authority, AuthorityFiles, Validity};
+use pki::signer;
+use pki::trust::Algorithm;
+use schemas::clock::{Clock, UnixMillis};
+use schemas::configuration::Anchor;
+use schemas::evidence::EvidenceFile;
+use schemas::identifier::MemberId;
+use tempfile::TempDir;
+
+/// The moment of all exchanges, 2026-06-01T00:00:00Z.
+const BEGIN: UnixMillis = UnixMillis(1_780_272_000_000);
+
+/// What two hubs have given out; they have been stopped.
+pub(crate) struct Exchanges {
+    pub(crate) layout: Layout,
+    /// Evidence files by what they are about.
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    _dir: TempDir,
+}
+
+impl Exchanges {
+    /// Carries the exchanges and takes their evidence.
+    pub(crate) async fn carried() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(BEGIN);
+        let agencies = Agency::named(PROVIDER).into_iter().collect();
+        let layout = lay_out(dir.path(), &Options { agencies, ..Options::all(BEGIN) }).unwrap();
+        sign_with_p256(&layout, PROVIDER, "UZ/GOV/TAX");
+        let source =
+            Source::start(|_| source::answer(200, &[("Content-Type", "text/plain")], b"hi"));
+        let source = source.await.unwrap();
+        let (service, grant) = (pair::echo(&source).unwrap(), pair::whole_service(ECHO).unwrap());
+        layout
+            .edit_hub(PROVIDER, |config| {
+                config.services.push(service);
+                config.grants.push(grant);
+            })
+            .unwrap();
+        let mut federation = Federation::new(layout.clone(), clock.clone());
+        federation.start_central().await.unwrap();
+        federation.start_hub(PROVIDER).await.unwrap();
+        federation.start_hub(CONSUMER).await.unwrap();
+        let files = carry(&federation, &clock).await;
+        federation.stop().await;
+        Self { layout, files, _dir: dir }
+    }
+
+    pub(crate) fn anchor(&self) -> Anchor {
+        serde_json::from_str(&std::fs::read_to_string(&self.layout.anchor).unwrap()).unwrap()
+    }
+
+    /// The file about something, read.
+    pub(crate) fn read(&self, name: &str) -> EvidenceFile {
+        let (_, file) = self.files.iter().find(|(known, _)| *known == name).unwrap();
+        serde_json::from_slice(file).unwrap()
+    }
+}
+
+async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec<u8>)> {
+    let asked = ask(federation, "POST", &format!("/r1/{ECHO}/a?b=c"), b"question").await;
+    let denied = ask(federation, "GET", "/r1/UZ/GOV/TAX/tax/tax/persons/x", b"").await;
+    let other = ask(federation, "GET", &format!("/r1/{ECHO}/b"), b"").await;
+    let (plain, batch) = ask_as_rogue(federation, clock).await;
+    let mut files = Vec::new();
+    for (name, hub, exchange) in [
+        ("consumer's", CONSUMER, &asked),
+        ("provider's", PROVIDER, &asked),
+        ("consumer's of another exchange", CONSUMER, &other),
+        ("consumer's of a refusal", CONSUMER, &denied),
+        ("provider's of a refusal", PROVIDER, &denied),
+        ("plain Ed25519", PROVIDER, &plain),
+        ("batch of five", PROVIDER, &batch),
+    ] {
+        files.push((name, take(federation, hub, exchange).await));
+    }
+    files
+}
+
+/// Gives a member a P-256 signing key before anything runs: it signs without batches.
+fn sign_with_p256(layout: &Layout, hub: &str, member: &str) {
+    let central = layout.dir.join("central");
+    let (key, certificate) = (central.join("authority.key"), central.join("authority.pem"));
+    let files = AuthorityFiles { key: &key, certificate: &certificate };
+    let authority = Authority::load(files).unwrap();
+    let dir = &layout.place(hub).unwrap().dir;
+    std::fs::remove_file(dir.join("signing.key")).unwrap();
+    let key = signer::generate(Algorithm::EcdsaP256, &dir.join("signing.key")).unwrap();
+    let member: MemberId = member.parse().unwrap();
+    let validity = Validity { from: BEGIN, days: 30 };
+    let issued = authority.issue_signing(&member, key.public_key(), validity).unwrap();
+    std::fs::write(dir.join("signing.pem"), issued.to_pem()).unwrap();
+    let mut content = layout.read_content().unwrap();
+    let listed = content.members.iter_mut().find(|listed| listed.id == member).unwrap();
+    listed.signing_certificates[0].certificate = issued.der().to_vec();
+    layout.write_content(&content).unwrap();
+}
+
+/// Asks at the consumer's edge; gives the exchange's id.
+async fn ask(federation: &Federation, method: &str, target: &str, body: &[u8]) -> String {
+    let request = raw::request(method, target, &[("X-Road-Client", REGISTER)], body);
+    let edge = federation.layout.place(CONSUMER).unwrap().edge_plain;
+    let answer = Message::parse_all(&raw::talk(edge, &request).await.unwrap()).remove(0);
+    let body = || serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
+    let id = answer.header("x-road-request-id").map(ToOwned::to_owned);
+    id.unwrap_or_else(|| body()["detail"].as_str().unwrap().to_owned())
+}
+
+/// Asks the provider with the consumer's keys: one request alone, and one of five under one root.
+async fn ask_as_rogue(federation: &Federation, clock: &Clock) -> (String, String) {
+    let place = federation.layout.place(CONSUMER).unwrap();
+    let identity = rogue::identity(&place.dir, "peer").unwrap();
+    let keys = SigningKeys::load(&place.dir).unwrap();
+    let mut requests: Vec<Request<Bytes>> = (0..6)
+        .map(|_| rogue::request(Method::GET, REGISTER, &format!("{ECHO}/r"), "").unwrap())
+        .collect();
+    rogue::sign_request(&mut requests[0], &keys, &keys.parameters(clock.now())).unwrap();
+    rogue::sign_batch(&mut requests[1..], &keys, clock.now()).unwrap();
+    let provider = federation.layout.place(PROVIDER).unwrap().peer;
+    let rogue = RogueConsumer::new(&identity, clock).unwrap();
+    let mut connection = rogue.connect(provider).await.unwrap();
+    let mut ids = Vec::new();
+    for request in [requests.remove(0), requests.remove(3)] {
+        ids.push(request.headers()["x-road-request-id"].to_str().unwrap().to_owned());
+        let answer = connection.send(request).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    (ids.remove(0), ids.remove(0))
+}
+
+async fn take(federation: &Federation, hub: &str, exchange: &str) -> Vec<u8> {
+    let operator = federation::operator::Operator::of(federation.hub(hub).unwrap());
+    let answer = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
+    assert_eq!(answer.status, 200, "{hub}: {answer:?}");
+    answer.body.to_vec()
+}

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Verifies evidence files with the configuration anchor alone, written from hub/docs/evidence.md.
+
+Prints step by step what is proved. Exit code 0: every file holds; 1: a step of one does not; 2: usage.
+Needs Python 3.9, the package `cryptography` (Debian: python3-cryptography) and evidence_forms.py beside
+it, nothing of the hub's.
+"""
+
+import argparse
+import base64
+import re
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+
+from evidence_forms import (Refused, canonical, content_digest, from_base64, identifier, issued_by,
+                            need, need_fields, read_json, read_note, root_through, seconds, sha256,
+                            verifier_key, verifies)
+
+STEPS = {
+    "form": "the file is an evidence file and has one spelling only",
+    "configuration": "the global configuration is signed by the anchor's keys",
+    "checkpoint": "the checkpoint is signed by a message log of a registered server",
+    "records": "the records stand in that log, at these places, unchanged",
+    "request": "the request was signed by the client's member, as recorded",
+    "answer": "the answer was signed by the provider's member, to this request",
+    "agreement": "records, messages and configuration agree on who, what and when",
+}
+NOT_PROVED = [
+    "that nobody was shown another version of the log: no witness has cosigned",
+    "the time, beyond what the hubs' own clocks say",
+    "who the user was, beyond what the client's system stated",
+]
+# Fields of objects as patterns of their canonical JSON; a name with ? may be absent.
+TEXT, HASH, COUNT, LIST = '".*"', '"[0-9a-f]{64}"', "0|[1-9][0-9]{0,19}", r"\[.*\]"
+FILE = {"format": '"koprik-evidence/1"', "configuration": TEXT, "checkpoint": TEXT,
+        "records": LIST, "messages": LIST}
+ENTRY = {"index": COUNT, "leaf": TEXT, "proof": rf"\[({HASH}(,{HASH})*)?\]"}
+MESSAGE = {"base": TEXT, "body?": TEXT, "signature": TEXT}
+RECORD = {
+    "kind": '"(request|answer|refusal|act)"', "side": '"(consumer|provider|hub)"', "version": "1",
+    "outcome": TEXT, "time": COUNT, "status?": COUNT, "subjects?": r'\[".*"\]',
+    **dict.fromkeys(["base?", "body?", "evidence?", "signature?"], HASH),
+    **dict.fromkeys(["body_bytes?", "configuration?", "duration_us?"], COUNT),
+    **dict.fromkeys(["client?", "endpoint?", "exchange?", "grant?", "legal_basis?", "message?",
+                     "peer?", "purpose?", "service?", "user?"], TEXT),
+}
+ANCHOR = {"instance": TEXT, "keys": r"\{.*\}", "central": LIST}
+NAME, NUMBER = '"[a-z0-9_@.-]+"(?:;req)?', f"({COUNT})"
+PARAMETERS = re.compile(
+    rf'\(({NAME}(?: {NAME})*)\);created={NUMBER};expires={NUMBER};keyid="([0-9a-f]{{64}})";'
+    'alg="(ed25519|ecdsa-p256-sha256|ed25519-merkle-batch)"')
+BOUND = ["@method", "@path", "@query", "content-digest", "x-road-request-id", "signature"]
+
+
+class Message:
+    """A message whose signature base has been read."""
+
+    def __init__(self, message):
+        self.base, self.body = message["base"].encode(), message.get("body")
+        self.signature = from_base64(message["signature"])
+        lines, _, parameters = message["base"].rpartition('\n"@signature-params": ')
+        read = PARAMETERS.fullmatch(parameters)
+        need(read, "the signature base is not one that hubs write")
+        names, lines, self.values = read[1].split(" "), lines.split("\n"), {}
+        need(len(names) == len(lines), "the signature base has other lines than it says")
+        for name, line in zip(names, lines):
+            need(line.startswith(name + ": "), "the signature base has other lines than it says")
+            self.values.setdefault(name, line[len(name) + 2:])
+        self.created, self.key_id, self.algorithm = int(read[2]), read[4], read[5]
+
+    def value(self, name, suffix=""):
+        return self.values.get(f'"{name}"{suffix}')
+
+    def check_record(self, record):
+        need(record["base"] == sha256(self.base).hex(), "the record commits to another base")
+        need(record["signature"] == sha256(self.signature).hex(), "... to another signature")
+        stated, body = self.value("content-digest"), record.get("body")
+        if body is not None or record["kind"] != "refusal":
+            need(stated == (body and content_digest(bytes.fromhex(body))), "... to another body")
+        if self.body is not None:
+            need(stated == content_digest(sha256(from_base64(self.body))), "the body is another")
+
+    def check_signature(self, member, configuration, at):
+        listed = [(from_base64(c["certificate"]), c.get("revoked"))
+                  for m in configuration["members"] if identifier(m["id"], 3) == member
+                  for c in m["signing_certificates"]]
+        listed = [found for found in listed if sha256(found[0]).hex() == self.key_id]
+        need(listed, "the signing certificate is not one of the member's")
+        (der, revoked), made = listed[0], self.created
+        certificate = x509.load_der_x509_certificate(der)
+        authorities = [from_base64(a["certificate"]) for a in configuration["authorities"]]
+        issued = any(issued_by(certificate, x509.load_der_x509_certificate(a)) for a in authorities)
+        need(issued, "the signing certificate was issued by no listed authority")
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        need(usage.digital_signature or usage.content_commitment, "its key is not for signing")
+        begin, end = (seconds(certificate, e) for e in ("not_valid_before", "not_valid_after"))
+        need(at // 1000 <= end and begin <= made <= end, "the certificate was not valid")
+        need(revoked is None or revoked > made * 1000, "the certificate was revoked")
+        key, signature, signed, how = certificate.public_key(), self.signature, self.base, []
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+            need(self.algorithm == "ecdsa-p256-sha256", "the algorithm is not the key's")
+            need(len(signature) == 64, "the signature has not 64 bytes")
+            halves = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+            signature, how = utils.encode_dss_signature(*halves), [ec.ECDSA(hashes.SHA256())]
+        else:
+            need(isinstance(key, ed25519.Ed25519PublicKey), "the key is of another kind")
+            need(self.algorithm != "ecdsa-p256-sha256", "the algorithm is not the key's")
+        if self.algorithm == "ed25519-merkle-batch":
+            signature, place, path = signature[:64], signature[64:68], signature[68:]
+            need(len(place) == 4 and len(path) % 32 == 0, "the batch signature is cut")
+            index, count = int.from_bytes(place[:2], "big"), int.from_bytes(place[2:], "big")
+            need(count <= 256, "the batch is too large")
+            proof = [path[n:n + 32] for n in range(0, len(path), 32)]
+            signed = b"koprik-batch/1\n" + place[2:] + root_through(signed, index, count, proof)
+        need(verifies(key, signature, signed, *how), "the signature does not verify")
+
+
+def read_form(content):
+    file = read_json(content)
+    need_fields(file, FILE)
+    need(canonical(file) + "\n" == content, "it is not in its one spelling")
+    for entry in file["records"]:
+        need_fields(entry, ENTRY)
+        record = read_json(entry["leaf"])
+        need_fields(record, RECORD)
+        need(canonical(record) == entry["leaf"], "a leaf is not in its one spelling")
+        entry["record"] = record
+    for message in file["messages"]:
+        need_fields(message, MESSAGE)
+    kinds = [entry["record"]["kind"] for entry in file["records"]]
+    known = (["request"], ["refusal"], ["request", "refusal"], ["request", "answer"])
+    fit = kinds in known and len(file["messages"]) == 1 + ("answer" in kinds)
+    need(fit, "messages and records do not belong together")
+    return file
+
+
+def check_configuration(note, anchor, at):
+    signed, lines = read_note(note)
+    threshold, texts = anchor["keys"]["threshold"], anchor["keys"]["verifiers"]
+    keys = {(name, key_id): key for name, key_id, key in map(verifier_key, texts)}
+    need(1 <= threshold <= len(texts) <= 16, "the anchor's threshold is not one")
+    need(len({t.split("+", 2)[2] for t in texts}) == len(texts), "the anchor has a key twice")
+    need(len({key_id for _, key_id, _ in lines}) == len(lines), "a signature is repeated")
+    for name, key_id, signature in lines:
+        need((name, key_id) in keys, "a signature is of no key of the anchor")
+        need(verifies(keys[name, key_id], signature, signed.encode()), "a signature does not verify")
+    need(len(lines) >= threshold, "too few keys of the anchor have signed")
+    need(signed.count("\n") == 1, "it is not one line")
+    found = read_json(signed)
+    need(found["instance"] == anchor["instance"], "it is of another instance")
+    need(found["format"] == 1 and found["version"] >= 1, "its format or version is unknown")
+    need((found["version"] == 1) == (found["previous"] is None), "it names no version before")
+    need(found["issued"] < found["expires"], "it expires before it is issued")
+    need(found["issued"] <= at + 5000 and at < found["expires"], "it was not in force at the time")
+    members, servers = found["members"], found["servers"]
+    logs = [server["log_key"] for server in servers] + [found["central_log"] or ""]
+    for listed in ([identifier(m["id"], 3) for m in members],
+                   [identifier(s["id"], 4) for m in members for s in m["subsystems"]],
+                   [identifier(s["id"], 4) for s in servers], [log.split("+")[0] for log in logs],
+                   [c["certificate"] for m in members for c in m["signing_certificates"]]):
+        need(len(set(listed)) == len(listed), "something is listed twice")
+    return found
+
+
+def check_checkpoint(note, configuration):
+    signed, lines = read_note(note)
+    need(len(lines) == 1, "it has not exactly the log's own signature")
+    name, key_id, signature = lines[0]
+    for server in configuration["servers"]:
+        own_name, own_id, key = verifier_key(server["log_key"])
+        if (own_name, own_id) == (name, key_id):
+            need(verifies(key, signature, signed.encode()), "its signature does not verify")
+            fields = re.fullmatch(f"([^\n]+)\n{NUMBER}\n([^\n]+)\n", signed)
+            need(fields and fields[1] == name, "it is not three lines of this log")
+            return server, int(fields[2]), from_base64(fields[3])
+    raise Refused("no security server of the configuration has this log")
+
+
+def verify(data, anchor, say):
+    """Takes the steps of the document; `say` hears of each before it is taken."""
+    say("form")
+    file = read_form(data.decode())
+    entries = file["records"]
+    records = [entry["record"] for entry in entries]
+    at = records[0]["time"]
+    say("configuration")
+    configuration = check_configuration(file["configuration"], anchor, at)
+    say("checkpoint")
+    server, size, root = check_checkpoint(file["checkpoint"], configuration)
+    say("records")
+    indexes = [entry["index"] for entry in entries]
+    need(sorted(set(indexes)) == indexes, "the records are not in the log's order")
+    for entry in entries:
+        proof = [bytes.fromhex(sibling) for sibling in entry["proof"]]
+        reached = root_through(entry["leaf"].encode(), entry["index"], size, proof)
+        need(reached == root, "a proof leads to another root")
+    say("request")
+    request, *answers = map(Message, file["messages"])
+    client = identifier(request.value("x-road-client"), 4)
+    path = request.value("@path").split("/")
+    need(path[:2] == ["", "r1"], "the path names no service")
+    service = identifier("/".join(path[2:7]), 5)
+    request.check_record(records[0])
+    request.check_signature(client[:3], configuration, at)
+    for answer in answers:
+        say("answer")
+        answer.check_record(records[1])
+        answer.check_signature(service[:3], configuration, at)
+        carried = f"koprik=:{base64.b64encode(request.signature).decode()}:"
+        for name in BOUND:
+            bound = carried if name == "signature" else request.value(name)
+            same = bound is not None and answer.value(name, ";req") == bound
+            need(same, "the answer is bound to another request")
+        need(answer.value("@status") == str(records[1].get("status")), "the status is another")
+    say("agreement")
+    clients = [identifier(own, 4) for own in server["clients"]]
+    for record in records:
+        same = (record.get("exchange") == request.value("x-road-request-id")
+                and identifier(record["client"], 4) == client
+                and identifier(record["service"], 5) == service)
+        need(same, "a record names another exchange, client or service")
+        need(record["configuration"] == configuration["version"], "... another configuration")
+        own = client if record["side"] == "consumer" else service[:4]
+        need(record["side"] != "hub" and own in clients, "the log's server serves neither side")
+    return entries, server, size, all("body" in message for message in file["messages"])
+
+
+def report(path, anchor):
+    """Verifies one file and prints what is proved."""
+    taken = []
+    try:
+        with open(path, "rb") as file:
+            entries, server, size, kept = verify(file.read(), anchor, taken.append)
+    except OSError as error:
+        print(f"{path}: cannot be read: {error.strerror}")
+        return 2
+    except (Refused, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
+            x509.ExtensionNotFound) as error:
+        for step in taken[:-1]:
+            print(f"  proved: {STEPS[step]}")
+        reason = error if isinstance(error, Refused) else f"malformed: {type(error).__name__}"
+        print(f"{path}: NOT VERIFIED: {taken[-1]}: {reason}")
+        return 1
+    for step in taken:
+        print(f"  proved: {STEPS[step]}")
+    for entry in entries:
+        said = [str(entry["record"].get(name, "-"))
+                for name in ("kind", "outcome", "time", "client", "service", "endpoint", "purpose")]
+        print(f"  record {entry['index']} of {size}: {', '.join(said)}")
+    for gap in NOT_PROVED + ([] if kept else ["what a body said, where only its hash was kept"]):
+        print(f"  not proved: {gap}")
+    print(f"{path}: VERIFIED: {len(entries)} record(s) of {server['id']}")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--anchor", required=True, help="the configuration anchor, JSON")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="an evidence file")
+    given = parser.parse_args()
+    try:
+        with open(given.anchor, "rb") as file:
+            anchor = read_json(file.read().decode())
+        need_fields(anchor, ANCHOR)
+        need_fields(anchor["keys"], {"threshold": COUNT, "verifiers": LIST})
+    except (OSError, ValueError, KeyError, TypeError, Refused) as error:
+        print(f"{given.anchor} is no anchor: {error}", file=sys.stderr)
+        return 2
+    return max(report(path, anchor) for path in given.files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
