@@ -52,5 +52,7 @@ pub const CONFIGURATION_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const CONFIGURATION_CATCH_UP_COUNT: u64 = 10_000;
 /// Bytes of an evidence file that the verifier reads.
 pub const EVIDENCE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a receipt (C2SP tlog-proof): a signed note of 128 KiB, a record of 64 KiB in base64, a proof of 3 KiB.
+pub const TLOG_PROOF_MAX_BYTES: usize = 256 * 1024;
 /// Subjects in one record; a call about more people than this is a bulk call and is refused.
 pub const SUBJECTS_MAX_COUNT: usize = 100;
