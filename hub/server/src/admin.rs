@@ -290,8 +290,12 @@ async fn inclusion(
     let note = hub.journal.log.checkpoint_covering(asked.index).await?;
     let checkpoint = read_checkpoint(&note)?;
     let log = hub.journal.log.clone();
-    let proof = blocking(move || log.inclusion_proof(asked.index, checkpoint.size)).await?;
-    Ok(Json(json!({ "index": asked.index, "checkpoint": note, "proof": proof })))
+    let (found, proof) = blocking(move || {
+        Ok((read(&log, asked.index)?, log.inclusion_proof(asked.index, checkpoint.size)?))
+    })
+    .await?;
+    let leaf = found.leaf;
+    Ok(Json(json!({ "index": asked.index, "leaf": leaf, "checkpoint": note, "proof": proof })))
 }
 
 #[derive(Deserialize)]

@@ -12,3 +12,4 @@ mod evidence_forged;
 mod exchanges;
 mod log_by_go;
 mod proofs_by_python;
+mod receipt_by_go;

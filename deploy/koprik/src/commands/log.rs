@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use anyhow::Context as _;
+use serde_json::{Value, json};
 
+use super::receipt;
 use crate::ask::Admin;
 use crate::output;
 
@@ -12,7 +14,7 @@ use crate::output;
 pub(crate) enum Log {
     /// List records, newest first.
     Show(Show),
-    /// Write the evidence file of an exchange, or print the inclusion proof of a record.
+    /// Write the evidence file of an exchange, or the inclusion proof or receipt of a record.
     Prove(Prove),
 }
 
@@ -63,6 +65,10 @@ pub(crate) struct Prove {
     /// The record whose inclusion proof is printed.
     #[arg(long)]
     index: Option<u64>,
+    /// Where a receipt of that record is written instead (C2SP tlog-proof): the record, its place and
+    /// the checkpoint, to be verified with the log's key alone.
+    #[arg(long, value_name = "FILE", requires = "index")]
+    tlog_proof: Option<PathBuf>,
 }
 
 impl Log {
@@ -132,6 +138,14 @@ impl Prove {
         let admin = Admin::of(&self.config)?;
         if let Some(index) = self.index {
             let proof = admin.json(&format!("/v1/proof/inclusion?index={index}")).await?;
+            if let Some(path) = self.tlog_proof {
+                std::fs::write(&path, receipt::make(&proof)?.to_string())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                let shown = path.display().to_string();
+                let value = json!({ "index": index, "file": shown });
+                output::print(json, &value, || format!("receipt written to {shown}"));
+                return Ok(());
+            }
             output::print(json, &proof, || {
                 let checkpoint = proof.get("checkpoint").and_then(Value::as_str).unwrap_or("-");
                 let hashes = proof.get("proof").and_then(Value::as_array);
@@ -148,7 +162,7 @@ impl Prove {
             Some(path) => {
                 std::fs::write(&path, &file)?;
                 let shown = path.display().to_string();
-                let value = serde_json::json!({ "exchange": exchange, "file": shown });
+                let value = json!({ "exchange": exchange, "file": shown });
                 output::print(json, &value, || format!("evidence written to {shown}"));
             }
         }

@@ -7,6 +7,7 @@ mod key;
 mod log;
 mod population;
 mod profile;
+mod receipt;
 mod serve;
 mod verify;
 
@@ -45,7 +46,7 @@ enum Command {
     Call(call::Call),
     /// Ask the register for a household profile.
     Profile(profile::Profile),
-    /// Verify an evidence file offline, with the configuration anchor alone.
+    /// Verify an evidence file offline with the configuration anchor alone, or a receipt with the log's key.
     Verify(verify::Verify),
     /// Look into a hub's message log.
     #[command(subcommand)]

@@ -1,5 +1,6 @@
-//! `koprik verify FILE --anchor ANCHOR`: offline, step by step, in words. Exit code 0: everything
-//! holds; 1: a step does not hold, or a file cannot be read.
+//! `koprik verify FILE --anchor ANCHOR`: offline, step by step, in words. With `--log-key KEY` the
+//! file is a receipt. Exit code 0: everything holds; 1: a step does not hold, or a file cannot be
+//! read.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,23 +9,52 @@ use anyhow::{Context as _, bail};
 use hub_core::evidence::{self, EvidenceRefusal, Proved};
 use schemas::configuration::Anchor;
 use schemas::limits::EVIDENCE_FILE_MAX_BYTES;
+use schemas::record::Record;
 use serde_json::{Value, json};
 
+use super::receipt;
 use crate::output;
 
 /// A verification.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The evidence file.
+    /// The evidence file, or a receipt (C2SP tlog-proof).
     file: PathBuf,
-    /// The configuration anchor of the instance.
-    #[arg(long, value_name = "FILE")]
-    anchor: PathBuf,
+    /// The configuration anchor of the instance; for an evidence file.
+    #[arg(long, value_name = "FILE", required_unless_present = "log_key")]
+    anchor: Option<PathBuf>,
+    /// The verifier key of the log, `name+id+base64`; for a receipt. It proves that the record stands
+    /// in the log, not what the messages said.
+    #[arg(long, value_name = "KEY", conflicts_with = "anchor")]
+    log_key: Option<String>,
 }
 
 impl Verify {
     pub(crate) fn run(self, json: bool) -> anyhow::Result<ExitCode> {
-        match file(&self.file, &read_anchor(&self.anchor)?)? {
+        match (&self.anchor, &self.log_key) {
+            (_, Some(key)) => self.receipt(key, json),
+            (Some(anchor), None) => self.evidence(anchor, json),
+            (None, None) => bail!("give --anchor for an evidence file, --log-key for a receipt"),
+        }
+    }
+
+    fn receipt(&self, key: &str, json: bool) -> anyhow::Result<ExitCode> {
+        match receipt::verify(&self.file, key)? {
+            Ok(proved) => {
+                output::print(json, &proved.as_json(), || proved.as_text());
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(refused) => {
+                let reason = format!("{refused:#}");
+                let value = json!({ "verified": false, "step": "Receipt", "reason": reason });
+                output::print(json, &value, || format!("NOT VERIFIED: {reason}"));
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    fn evidence(&self, anchor: &Path, json: bool) -> anyhow::Result<ExitCode> {
+        match file(&self.file, &read_anchor(anchor)?)? {
             Ok(proved) => {
                 output::print(json, &as_json(&proved), || as_text(&proved));
                 Ok(ExitCode::SUCCESS)
@@ -93,23 +123,27 @@ fn as_text(proved: &Proved) -> String {
         text.push_str(&format!("  ✓ {}\n", step.words()));
     }
     for (index, record) in &proved.records {
-        let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        text.push_str(&format!(
-            "\nrecord {index} of {}  {:?} at {}  outcome {}\n  client   {}\n  service  {}\n  endpoint {}\n  purpose  {} ({})\n",
-            proved.tree_size,
-            record.kind,
-            record.time,
-            record.outcome,
-            or(&record.client),
-            or(&record.service),
-            or(&record.endpoint),
-            or(&record.purpose),
-            or(&record.legal_basis),
-        ));
+        text.push_str(&record_text(*index, proved.tree_size, record));
     }
     text.push_str("\nnot proved by this file\n");
     for line in &proved.not_proved {
         text.push_str(&format!("  – {line}\n"));
     }
     text
+}
+
+/// A record in words, with its place in a log of `tree_size`.
+pub(super) fn record_text(index: u64, tree_size: u64, record: &Record) -> String {
+    let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    format!(
+        "\nrecord {index} of {tree_size}  {:?} at {}  outcome {}\n  client   {}\n  service  {}\n  endpoint {}\n  purpose  {} ({})\n",
+        record.kind,
+        record.time,
+        record.outcome,
+        or(&record.client),
+        or(&record.service),
+        or(&record.endpoint),
+        or(&record.purpose),
+        or(&record.legal_basis),
+    )
 }
