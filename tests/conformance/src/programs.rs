@@ -19,6 +19,16 @@ pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The number in an environment variable, by which the long form of a test is asked for.
+///
+/// # Errors
+/// When something else stands there.
+pub fn asked(variable: &str) -> anyhow::Result<Option<u64>> {
+    #[expect(clippy::disallowed_methods, reason = "the long form of a test is asked for so")]
+    let text = std::env::var(variable).ok();
+    text.map(|text| text.parse().with_context(|| format!("{variable} is no number"))).transpose()
+}
+
 /// What a program said.
 #[derive(Clone, Debug)]
 pub struct Said {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use conformance::programs::{folder, python_with, run};
+use conformance::programs::{asked, folder, python_with, run};
 use hub_core::evidence;
 use schemas::configuration::Anchor;
 use schemas::evidence::EvidenceFile;
@@ -88,10 +88,8 @@ fn verdicts(text: &str, paths: &[&Path]) -> Vec<Verdict> {
 }
 
 /// Damages per file: 100, or as many as `KOPRIK_DAMAGES` says for a long run.
-fn damages_count() -> usize {
-    #[expect(clippy::disallowed_methods, reason = "the long form of a test is asked for so")]
-    let asked = std::env::var("KOPRIK_DAMAGES");
-    asked.map_or(100, |text| text.parse().unwrap_or_else(|_| panic!("KOPRIK_DAMAGES is a number")))
+fn damages_count() -> u64 {
+    asked("KOPRIK_DAMAGES").unwrap().unwrap_or(100)
 }
 
 #[tokio::test]

@@ -11,5 +11,6 @@ mod evidence_by_python;
 mod evidence_forged;
 mod exchanges;
 mod log_by_go;
+mod log_document;
 mod proofs_by_python;
 mod receipt_by_go;

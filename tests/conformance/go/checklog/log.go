@@ -135,7 +135,7 @@ func checkTiles(dir string, size int64, tree computed) (int, error) {
 	}
 	return count, filepath.Walk(dir, func(file string, info os.FileInfo, err error) error {
 		name, _ := filepath.Rel(dir, file)
-		if err != nil || info.IsDir() || name == "checkpoint" {
+		if err != nil || info.IsDir() || name == "checkpoint" || strings.HasSuffix(name, ".tmp") {
 			return err
 		}
 		// A partial tile of an earlier checkpoint may stay: it is the begin of the one that is there now.
