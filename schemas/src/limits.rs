@@ -56,3 +56,17 @@ pub const EVIDENCE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 pub const TLOG_PROOF_MAX_BYTES: usize = 256 * 1024;
 /// Subjects in one record; a call about more people than this is a bulk call and is refused.
 pub const SUBJECTS_MAX_COUNT: usize = 100;
+/// Bytes of one request to a witness: a signed note of 128 KiB and 63 hashes (C2SP tlog-witness).
+pub const WITNESS_REQUEST_MAX_BYTES: usize = 132 * 1024;
+/// Bytes of one answer of a witness: a signed note of 128 KiB.
+pub const WITNESS_ANSWER_MAX_BYTES: usize = 128 * 1024;
+/// Time for one witness to answer; the others are asked at the same time.
+pub const WITNESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Witnesses in one global configuration: C2SP tlog-policy asks for 32, a note has at most 64 signatures.
+pub const WITNESSES_MAX_COUNT: usize = 32;
+/// Requests that a witness works on at once; each may wait for the disk.
+pub const WITNESS_REQUESTS_MAX_COUNT: usize = 16;
+/// Alarms kept about one log: one would do, and a forked log makes new ones as long as it runs.
+pub const ALARMS_PER_LOG_MAX_COUNT: usize = 16;
+/// Alarms kept in all, some kilobytes each.
+pub const ALARMS_MAX_COUNT: usize = 1_024;

@@ -44,6 +44,18 @@ impl WitnessVerifier {
         &self.name
     }
 
+    /// The witness's public key (RFC 8032).
+    #[must_use]
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
+    /// Whether a signature line is in this witness's name; nothing is verified.
+    #[must_use]
+    pub fn names(&self, line: &NoteSignature) -> bool {
+        line.name() == self.name && line.key_id() == self.key_id
+    }
+
     /// The signature line of a signature over [`signed_message`].
     ///
     /// # Errors

@@ -130,13 +130,27 @@ pub struct Extension<'a> {
 /// # Errors
 /// When the proof (RFC 6962 §2.1.2) does not show that; the steps are those of RFC 9162 §2.1.4.2.
 pub fn verify_consistency(states: Extension<'_>, proof: &[Sha256]) -> Result<(), ProofError> {
+    let (old_root, new_root) = roots_through(states, proof)?;
+    finish(0, old_root == *states.old_root && new_root == *states.new_root)
+}
+
+/// The roots to which a consistency proof leads: of the earlier tree, then of the later one. A proof
+/// that leads to the later root shows what the earlier one was, whatever `states` says of it; but where
+/// the earlier size is a power of two, the proof leaves that root out and takes it from `states`.
+///
+/// # Errors
+/// When the sizes are not those of an extension, or the proof has another length than they ask for.
+pub fn roots_through(
+    states: Extension<'_>,
+    proof: &[Sha256],
+) -> Result<(Sha256, Sha256), ProofError> {
     let Extension { old_size, old_root, new_size, new_root } = states;
     if old_size == 0 || old_size > new_size {
         return Err(ProofError::NotAnExtension { old: old_size, new: new_size });
     }
     if old_size == new_size {
         return match (proof, old_root == new_root) {
-            ([], true) => Ok(()),
+            ([], true) => Ok((*old_root, *new_root)),
             ([], false) => Err(ProofError::RootMismatch),
             _ => Err(ProofError::WrongLength),
         };
@@ -170,7 +184,7 @@ pub fn verify_consistency(states: Extension<'_>, proof: &[Sha256]) -> Result<(),
         node >>= 1;
         last >>= 1;
     }
-    finish(last, old_hash == *old_root && new_hash == *new_root)
+    finish(last, true).map(|()| (old_hash, new_hash))
 }
 
 fn finish(levels_left: u64, roots_match: bool) -> Result<(), ProofError> {
