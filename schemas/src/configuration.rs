@@ -75,6 +75,36 @@ pub struct Content {
     pub purposes: Vec<Purpose>,
     /// The central server's own transparency log of published versions.
     pub central_log: Option<String>,
+    /// Witnesses of the logs of security servers and central server. Left out of the document when there are
+    /// none, so that earlier documents keep their one spelling.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witness>,
+    /// How many witnesses must have cosigned a checkpoint; 0 and left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub witness_quorum: usize,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if gives a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A witness of message logs (C2SP tlog-witness): a security server, or somebody else at an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Verifier key of its cosignatures, signature type 0x04 (C2SP tlog-cosignature).
+    pub key: String,
+    /// The security server that it is, reached like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerId>,
+    /// Its submission prefix, `http://host[:port]/path`, when it is no security server. The way needs no
+    /// protection: what comes over it is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// A certification authority of the instance.
@@ -199,6 +229,7 @@ mod tests {
         let text = serde_json_canonicalizer::to_string(&configuration).unwrap();
         let read: GlobalConfiguration = serde_json::from_str(&text).unwrap();
         assert_eq!(read, configuration);
+        assert!(!text.contains("witness"), "earlier documents keep their spelling: {text}");
         let odd = text.replace("\"members\":[]", "\"members\":[{\"id\":\"UZ/A/B\",\"odd\":1}]");
         assert!(serde_json::from_str::<GlobalConfiguration>(&odd).is_err());
     }

@@ -12,6 +12,8 @@ use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, SubsystemId};
 use schemas::tlog::NoteVerifier;
 
+use super::witnesses;
+
 /// Faults that are listed; the rest is counted.
 const FAULTS_SHOWN_COUNT: usize = 20;
 
@@ -71,6 +73,7 @@ pub fn check_content(instance: &str, content: &Content) -> Result<(), ContentFau
         }
     }
     check.log_keys();
+    check.faults.extend(witnesses::faults(content));
     ContentFaults::none_or(check.faults)
 }
 

@@ -11,9 +11,10 @@ use schemas::configuration::{
 };
 use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, ServerId, SubsystemId};
-use schemas::tlog::NoteVerifier;
+use schemas::tlog::{NoteVerifier, WitnessPolicy};
 
 use super::content::{authorities, signing_certificate};
+use super::witnesses::{self, ListedWitness};
 
 /// A member's key for signing messages. Only a configuration in force makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,7 @@ struct Indexed {
     purposes: HashMap<String, usize>,
     groups: HashMap<String, HashSet<SubsystemId>>,
     log_keys: HashMap<String, NoteVerifier>,
+    witnesses: Vec<ListedWitness>,
     warnings: Vec<String>,
 }
 
@@ -111,6 +113,7 @@ impl ConfigurationInForce {
             purposes: positions(content.purposes.iter().map(|purpose| purpose.code.clone())),
             groups: groups(&document),
             log_keys: log_keys(&document),
+            witnesses: witnesses::listed(content),
             servers: servers.into_iter().map(|server| (server.id.clone(), server)).collect(),
             by_certificate,
             by_client,
@@ -199,6 +202,19 @@ impl ConfigurationInForce {
     #[must_use]
     pub fn log_key(&self, origin: &str) -> Option<&NoteVerifier> {
         self.0.log_keys.get(origin)
+    }
+
+    /// The witnesses, in the document's order.
+    #[must_use]
+    pub fn witnesses(&self) -> &[ListedWitness] {
+        &self.0.witnesses
+    }
+
+    /// Whose cosignatures count for the log with this origin, and how many are enough.
+    #[must_use]
+    pub fn witness_policy(&self, origin: &str) -> WitnessPolicy {
+        let verifiers = self.0.witnesses.iter().map(|witness| &witness.verifier);
+        WitnessPolicy::for_log(verifiers, self.0.document.content.witness_quorum, origin)
     }
 
     /// Whether the validity is over: no traffic then.

@@ -20,12 +20,14 @@ mod keys;
 mod refusal;
 mod sign;
 mod trusted;
+mod witnesses;
 
 pub use content::{ContentFaults, check_certificates, check_content};
 pub use in_force::{ConfigurationInForce, KeyNotUsable, MemberKey};
 pub use refusal::{AnchorRefusal, ConfigurationRefusal};
 pub use sign::{SignFailure, document_text, sign};
 pub use trusted::{Accepted, Stored, Trusted, offered_version};
+pub use witnesses::{ListedWitness, WitnessPlace};
 
 #[cfg(test)]
 mod tests;

@@ -421,3 +421,68 @@ fn content_with_unknown_references_or_duplicates_is_refused() {
     let orphan = Content { authorities: vec![], ..sound };
     assert!(check_certificates(&orphan).is_err());
 }
+
+fn witness(seed: u8, name: &str) -> wire::Witness {
+    let key = schemas::tlog::WitnessVerifier::new(name, [seed; 32]).unwrap().to_string();
+    wire::Witness { key, server: None, url: Some("http://127.0.0.1:7000/tlog-witness".into()) }
+}
+
+#[test]
+fn listed_witnesses_count_for_every_log_but_their_own() {
+    let chain = Chain::new();
+    let mut next = chain.next();
+    let own = wire::Witness {
+        server: "UZ/GOV/TAX/hub1".parse().ok(),
+        url: None,
+        ..witness(1, "UZ/GOV/TAX/hub1/witness")
+    };
+    next.content.witnesses = vec![own, witness(2, "a"), witness(3, "b")];
+    next.content.witness_quorum = 2;
+    let in_force = chain.offer(&next).unwrap().in_force;
+    assert_eq!(in_force.witnesses().len(), 3);
+    let names = |origin: &str| -> Vec<String> {
+        let policy = in_force.witness_policy(origin);
+        assert_eq!(policy.quorum(), 2);
+        policy.witnesses().iter().map(|witness| witness.name().to_owned()).collect()
+    };
+    assert_eq!(names("UZ/GOV/TAX/hub1"), ["a", "b"]);
+    assert_eq!(names("another"), ["UZ/GOV/TAX/hub1/witness", "a", "b"]);
+}
+
+#[test]
+fn witnesses_that_cannot_be_a_quorum_are_refused() {
+    type Break = fn(&mut Content);
+    let cases: [(&str, Break); 11] = [
+        ("it lies between", |content| content.witness_quorum = 0),
+        ("it lies between", |content| content.witness_quorum = 4),
+        ("it lies between", |content| content.witnesses.clear()),
+        ("does not count for its own log", |content| content.witness_quorum = 3),
+        ("is listed twice", |content| content.witnesses[2] = witness(9, "a")),
+        ("its key is used twice", |content| content.witnesses[2] = witness(2, "b")),
+        ("exactly one of", |content| content.witnesses[1].url = None),
+        ("its url is not", |content| content.witnesses[1].url = Some("https://a/b".into())),
+        ("its url is not", |content| content.witnesses[1].url = Some("http://a/b/".into())),
+        ("is not listed", |content| {
+            content.witnesses[0].server = "UZ/GOV/TAX/hub9".parse().ok();
+        }),
+        ("verifier key", |content| content.witnesses[1].key = content.servers[0].log_key.clone()),
+    ];
+    let mut sound = content();
+    let own = wire::Witness {
+        server: "UZ/GOV/TAX/hub1".parse().ok(),
+        url: None,
+        ..witness(1, "UZ/GOV/TAX/hub1/witness")
+    };
+    sound.witnesses = vec![own, witness(2, "a"), witness(3, "b")];
+    sound.witness_quorum = 2;
+    assert_eq!(check_content("UZ", &sound), Ok(()));
+    for (expected, change) in cases {
+        let mut broken = sound.clone();
+        change(&mut broken);
+        let faults = check_content("UZ", &broken).unwrap_err();
+        assert!(faults.to_string().contains(expected), "expected {expected}: {faults}");
+    }
+    let mut misnamed = sound.clone();
+    misnamed.witnesses[0].key = witness(1, "hub1/witness").key;
+    assert!(check_content("UZ", &misnamed).unwrap_err().to_string().contains("has the name"));
+}
