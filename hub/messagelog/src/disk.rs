@@ -133,3 +133,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], last: Last) -> io::Result<()> {
     fs::rename(&unfinished, path)?;
     if last == Last::Durable { sync_parent(path) } else { Ok(()) }
 }
+
+/// Replaces a file as a whole: after a crash it is the old or the new one, and the new one once this has
+/// returned. Makes directories.
+///
+/// # Errors
+/// The system's, and then the file is the old one.
+pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, Last::Durable)
+}

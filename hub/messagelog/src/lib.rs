@@ -41,6 +41,7 @@ mod segments;
 mod tiles;
 pub mod vault;
 
+pub use disk::replace_durably;
 pub use entry::{Entry, LogReceipt, PendingReceipt, StoredRecord};
 pub use error::LogError;
 pub use index::{IndexKey, IndexKeys, IndexKind, Order, Query};

@@ -4,7 +4,8 @@
 //! carries the policy, so that it is signed, versioned and the same for all; groups of witnesses are left out.
 
 use super::cosignature::WitnessVerifier;
-use super::note::{Note, NoteError};
+use super::note::{Note, NoteError, NoteSignature};
+use super::verifier::NoteVerifier;
 use crate::clock::UnixMillis;
 
 /// The witnesses of one log and the quorum.
@@ -80,6 +81,20 @@ impl WitnessPolicy {
         }
         Ok(Cosigned { by, of: self.witnesses.len(), quorum: self.quorum })
     }
+
+    /// The note with the log's own signature first, then one line of each witness that counts, in the policy's
+    /// order, and no line of anybody else: the one spelling that evidence has. Nothing is verified.
+    ///
+    /// # Errors
+    /// Never for a note that could be read.
+    pub fn keep(&self, note: &Note, log: &NoteVerifier) -> Result<Note, NoteError> {
+        let of = |is: &dyn Fn(&NoteSignature) -> bool| {
+            note.signatures().iter().find(|line| is(line)).cloned()
+        };
+        let own = of(&|line| line.name() == log.name() && line.key_id() == log.key_id());
+        let others = self.witnesses.iter().filter_map(|witness| of(&|line| witness.names(line)));
+        Note::new(note.text(), own.into_iter().chain(others).collect())
+    }
 }
 
 #[cfg(test)]
@@ -138,5 +153,23 @@ mod tests {
             cosigned_by(&[("a", 1)]).signatures().to_vec(),
         );
         assert!(policy.check(&other_text.unwrap()).is_err());
+    }
+
+    #[test]
+    fn one_spelling_is_kept_of_any_order_and_any_strangers() {
+        let all = [witness("a", 1), witness("b", 2)];
+        let policy = WitnessPolicy::for_log(&all, 1, "log");
+        let log = NoteVerifier::ed25519("log", [9; 32]).unwrap();
+        let own = NoteSignature::new("log", log.key_id(), vec![1; 64]).unwrap();
+        let [a, b, stranger] = [("a", 1), ("b", 2), ("c", 3)]
+            .map(|who| cosigned_by(&[who]).signatures().first().unwrap().clone());
+        let note = |lines: &[&NoteSignature]| {
+            Note::new(TEXT, lines.iter().map(|line| (*line).clone()).collect()).unwrap()
+        };
+        let expected = note(&[&own, &a, &b]);
+        for lines in [&[&b, &stranger, &a, &own][..], &[&own, &a, &b], &[&own, &a, &b, &a]] {
+            assert_eq!(policy.keep(&note(lines), &log), Ok(expected.clone()));
+        }
+        assert_eq!(policy.keep(&note(&[&stranger, &own]), &log), Ok(note(&[&own])));
     }
 }

@@ -1,0 +1,336 @@
+//! The log's side: asks the witnesses to cosign the newest checkpoint, and publishes it once enough have.
+//!
+//! The log's own `checkpoint` is left as it is: it is what the log remembers to have signed (promise P5), it
+//! may not go back to an older tree, and no witness may hold it up. Beside it lies `checkpoint.cosigned`, the newest that
+//! the quorum has cosigned, which a reader of signed notes opens in the same way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use hub_core::configuration::{ConfigurationInForce, ListedWitness, WitnessPlace};
+use hub_messagelog::{LogError, MessageLog, replace_durably};
+use schemas::clock::{Clock, UnixMillis};
+use schemas::limits::WITNESS_TIMEOUT;
+use schemas::tlog::witness::{AddCheckpoint, WitnessAnswer};
+use schemas::tlog::{Checkpoint, Note, NoteSignature, SplitView, WitnessPolicy, WitnessVerifier};
+
+use crate::witness::as_signed;
+use crate::{Alarm, Alarms};
+
+/// Carries a request to a witness.
+pub trait AskWitness: Sync {
+    /// `POST add-checkpoint` with this body; an error says in words why there is no answer. The caller sets the
+    /// deadline.
+    fn ask(
+        &self,
+        place: &WitnessPlace,
+        body: String,
+    ) -> impl Future<Output = Result<WitnessAnswer, String>> + Send;
+}
+
+/// Gathers the cosignatures of one log.
+#[derive(Debug)]
+pub struct Gatherer {
+    log: MessageLog,
+    clock: Clock,
+    alarms: Arc<Alarms>,
+    file: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What each witness cosigned last, by name.
+    sizes: HashMap<String, u64>,
+    /// Witnesses that gave no cosignature in the last round: since when, and why.
+    troubles: BTreeMap<String, (UnixMillis, String)>,
+    /// The checkpoint that is being cosigned.
+    gathering: Option<Tree>,
+    /// The newest that the quorum has cosigned.
+    cosigned: Option<Tree>,
+    /// Since when rounds end without the quorum.
+    short_since: Option<UnixMillis>,
+}
+
+/// A checkpoint with what has been gathered.
+#[derive(Clone, Debug)]
+struct Tree {
+    size: u64,
+    note: Note,
+}
+
+/// Why a witness gave no cosignature.
+enum Trouble {
+    /// It is away, slow, or answers nonsense.
+    Away(String),
+    /// It knows another history of this log.
+    OtherHistory(String, Option<Box<Alarm>>),
+}
+
+impl Gatherer {
+    /// Takes up what was published before. Blocking.
+    #[must_use]
+    pub fn open(log: MessageLog, clock: Clock, alarms: Arc<Alarms>) -> Self {
+        let file = log.published_dir().join("checkpoint.cosigned");
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let size = Checkpoint::open(&text, log.origin(), log.verifier()).map(|read| read.size);
+        let size = size.ok().filter(|size| *size <= log.published_size());
+        let cosigned = size.and_then(|size| Some(Tree { size, note: Note::parse(&text).ok()? }));
+        let state = Mutex::new(State { cosigned, ..State::default() });
+        Self { log, clock, alarms, file, state }
+    }
+
+    /// The newest checkpoint that the quorum has cosigned, if it covers the record.
+    #[must_use]
+    pub fn covering(&self, index: u64) -> Option<Note> {
+        let state = self.state();
+        let tree = state.cosigned.as_ref().filter(|tree| tree.size > index)?;
+        Some(tree.note.clone())
+    }
+
+    /// Records under a checkpoint that the quorum has cosigned.
+    #[must_use]
+    pub fn cosigned_size(&self) -> u64 {
+        self.state().cosigned.as_ref().map_or(0, |tree| tree.size)
+    }
+
+    /// Witnesses that gave no cosignature in the last round.
+    #[must_use]
+    pub fn missing_count(&self) -> usize {
+        self.state().troubles.len()
+    }
+
+    /// What the operator should look at; traffic is not touched by it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.state();
+        let short = state.short_since.map(|since| {
+            format!(
+                "too few witnesses have cosigned this log's checkpoints since {since}; look at those \
+                 named here, or at witness_quorum"
+            )
+        });
+        let each = state.troubles.iter().map(|(name, (since, reason))| {
+            format!("witness {name} has not cosigned since {since}: {reason}")
+        });
+        short.into_iter().chain(each).collect()
+    }
+
+    /// Asks every witness that has not cosigned the newest checkpoint yet, all at once, and publishes as soon as the
+    /// quorum is there. Gives the alarms that it raised. Ends after two timeouts at the latest.
+    pub async fn round(
+        &self,
+        configuration: &ConfigurationInForce,
+        witnesses: &impl AskWitness,
+    ) -> Vec<Alarm> {
+        let policy = configuration.witness_policy(self.log.origin());
+        let Some(tree) = self.newest(&policy) else { return Vec::new() };
+        let listed = configuration.witnesses().iter();
+        let listed = listed.filter(|witness| policy.witnesses().contains(&witness.verifier));
+        let due = listed.filter(|witness| witness.verifier.verify(&tree.note).is_err());
+        let mut asked: FuturesUnordered<_> = due
+            .map(async |witness| (&witness.verifier, self.ask(witness, &tree, witnesses).await))
+            .collect();
+        let (mut raised, mut published) = (Vec::new(), false);
+        while let Some((witness, outcome)) = asked.next().await {
+            raised.extend(self.note_down(witness, tree.size, outcome));
+            if !published && self.reached(&policy) {
+                published = true;
+                self.publish().await;
+            }
+        }
+        let reached = self.reached(&policy);
+        if reached {
+            self.publish().await;
+        }
+        let mut state = self.state();
+        state.short_since = match reached {
+            true => None,
+            false => state.short_since.or_else(|| Some(self.clock.now())),
+        };
+        raised
+    }
+
+    /// The newest checkpoint with what has been gathered for it; `None` when nobody is to be asked.
+    fn newest(&self, policy: &WitnessPolicy) -> Option<Tree> {
+        let names = policy.witnesses().iter().map(WitnessVerifier::name);
+        let names: Vec<&str> = names.collect();
+        let mut state = self.state();
+        state.troubles.retain(|name, _| names.contains(&name.as_str()));
+        state.sizes.retain(|name, _| names.contains(&name.as_str()));
+        if names.is_empty() {
+            (state.gathering, state.short_since) = (None, None);
+            return None;
+        }
+        let note = self.log.latest_checkpoint();
+        let size = Checkpoint::open(&note, self.log.origin(), self.log.verifier()).ok()?.size;
+        let note = as_signed(&Note::parse(&note).ok()?, self.log.verifier()).ok()?;
+        if state.gathering.as_ref().is_none_or(|tree| tree.note.text() != note.text()) {
+            state.gathering = Some(Tree { size, note });
+        }
+        state.gathering.clone()
+    }
+
+    async fn ask(
+        &self,
+        witness: &ListedWitness,
+        tree: &Tree,
+        witnesses: &impl AskWitness,
+    ) -> Result<NoteSignature, Trouble> {
+        let known = self.state().sizes.get(witness.verifier.name()).copied();
+        let mut old = known.unwrap_or(0).min(tree.size);
+        // Once more when the witness says what it has seen last.
+        for _ in 0..2 {
+            let (request, proof) = self.request(old, tree).await.map_err(Trouble::Away)?;
+            let answer = witnesses.ask(&witness.place, request);
+            let answer = tokio::time::timeout(WITNESS_TIMEOUT, answer).await;
+            let answer = answer.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
+            match answer.map_err(Trouble::Away)? {
+                WitnessAnswer::Cosigned(lines) => {
+                    return own_line(&witness.verifier, tree, lines).map_err(Trouble::Away);
+                }
+                WitnessAnswer::Size(size) if size > tree.size => return Err(ahead(size)),
+                WitnessAnswer::Size(size) => old = size,
+                WitnessAnswer::Contradicted { status, text } => {
+                    return Err(self.contradicted(&text, status, tree, &proof).await);
+                }
+                WitnessAnswer::Refused { status, text } => {
+                    let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+                    return Err(Trouble::Away(format!("it refuses with {status}: {text}")));
+                }
+            }
+        }
+        Err(Trouble::Away("it names one tree size after another".to_owned()))
+    }
+
+    /// The request's text, and the proof in it.
+    async fn request(
+        &self,
+        old: u64,
+        tree: &Tree,
+    ) -> Result<(String, Vec<schemas::digest::Sha256>), String> {
+        let (log, size) = (self.log.clone(), tree.size);
+        let proof = tokio::task::spawn_blocking(move || log.consistency_proof(old, size)).await;
+        let proof = proof.unwrap_or(Err(LogError::Closed)).map_err(|error| error.to_string())?;
+        let request = AddCheckpoint::new(old, proof.clone(), tree.note.clone());
+        Ok((request.map_err(|error| error.to_string())?.to_string(), proof))
+    }
+
+    /// The witness holds a checkpoint that this log's newest does not extend. It gives it, and so the split view is
+    /// known here too.
+    async fn contradicted(
+        &self,
+        text: &str,
+        status: u16,
+        tree: &Tree,
+        proof: &[schemas::digest::Sha256],
+    ) -> Trouble {
+        let key = self.log.verifier().clone();
+        let cosigned = Note::parse(text).map(|note| note.to_string()).unwrap_or_default();
+        let split_view = SplitView::new(cosigned, tree.note.to_string(), proof);
+        let alarms = self.alarms.clone();
+        let raised = tokio::task::spawn_blocking(move || alarms.raise(split_view, &key)).await;
+        match raised {
+            Ok(Ok(alarm)) => {
+                let text = "it has cosigned another history of this log; see the alarm";
+                Trouble::OtherHistory(text.to_owned(), alarm.map(Box::new))
+            }
+            _ => Trouble::Away(format!("it refuses with {status} and shows no reason for it")),
+        }
+    }
+
+    fn note_down(
+        &self,
+        witness: &WitnessVerifier,
+        size: u64,
+        outcome: Result<NoteSignature, Trouble>,
+    ) -> Option<Alarm> {
+        let name = witness.name().to_owned();
+        let mut state = self.state();
+        let trouble = match outcome {
+            Ok(line) => {
+                if state.troubles.remove(&name).is_some() {
+                    tracing::info!(witness = name, "witness cosigns again");
+                }
+                state.sizes.insert(name, size);
+                let gathering = state.gathering.take();
+                state.gathering = gathering.map(|tree| Tree {
+                    note: tree.note.clone().with_signature(line).unwrap_or(tree.note),
+                    ..tree
+                });
+                return None;
+            }
+            Err(trouble) => trouble,
+        };
+        let known = state.troubles.get(&name);
+        let news = |text: &str| known.is_none_or(|(_, before)| before != text);
+        let (text, alarm) = match trouble {
+            Trouble::Away(text) => {
+                if news(&text) {
+                    tracing::warn!(witness = name, reason = text, "witness does not cosign");
+                }
+                (text, None)
+            }
+            Trouble::OtherHistory(text, alarm) => {
+                if news(&text) {
+                    tracing::error!(witness = name, reason = text, "witness does not cosign");
+                }
+                (text, alarm)
+            }
+        };
+        let since = known.map_or_else(|| self.clock.now(), |(since, _)| *since);
+        state.troubles.insert(name, (since, text));
+        alarm.map(|alarm| *alarm)
+    }
+
+    fn reached(&self, policy: &WitnessPolicy) -> bool {
+        let state = self.state();
+        let note = state.gathering.as_ref().map(|tree| &tree.note);
+        note.and_then(|note| policy.check(note).ok()).is_some_and(|cosigned| cosigned.reached())
+    }
+
+    /// Makes the gathered checkpoint the newest cosigned one.
+    async fn publish(&self) {
+        let Some(tree) = self.state().gathering.clone() else { return };
+        let (file, text) = (self.file.clone(), tree.note.to_string());
+        let same = |held: &Tree| held.note == tree.note;
+        if self.state().cosigned.as_ref().is_some_and(same) {
+            return;
+        }
+        let written = tokio::task::spawn_blocking(move || replace_durably(&file, text.as_bytes()));
+        if let Ok(Err(error)) = written.await {
+            let file = self.file.display();
+            tracing::error!(%error, %file, "a cosigned checkpoint cannot be stored; check the disk");
+        }
+        self.state().cosigned = Some(tree);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The witness has seen more of this log than this log has.
+fn ahead(size: u64) -> Trouble {
+    let text = format!(
+        "it has cosigned {size} records of this log, more than there are: this log was restored from an \
+         old copy, or another copy of it runs elsewhere; stop the wrong one"
+    );
+    Trouble::OtherHistory(text, None)
+}
+
+/// The witness's cosignature among the lines of an answer; those of unknown keys are ignored.
+fn own_line(
+    witness: &WitnessVerifier,
+    tree: &Tree,
+    lines: Vec<NoteSignature>,
+) -> Result<NoteSignature, String> {
+    let own = lines.into_iter().find(|line| witness.names(line));
+    let own = own.ok_or("its answer has no cosignature of its key; compare the key listed")?;
+    let note = Note::new(tree.note.text(), vec![own.clone()]).map_err(|e| e.to_string())?;
+    witness.verify(&note).map_err(|error| error.to_string())?;
+    Ok(own)
+}
