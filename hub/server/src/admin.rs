@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::evidence;
 use crate::state::Hub;
+use crate::witness::{self, Witnessing};
 
 /// Records that one answer holds at most.
 const RECORDS_MAX_COUNT: usize = 1_000;
@@ -76,6 +77,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch:
         .route("/v1/records/{index}", get(record))
         .route("/v1/explain/{id}", get(explain))
         .route("/v1/evidence/{exchange}", get(evidence::file))
+        .route("/v1/alarms", get(alarms))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/proof/inclusion", get(inclusion))
         .route("/v1/proof/consistency", get(consistency))
@@ -126,7 +128,8 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let version = hub.in_force.load().as_ref().map(|c| c.version());
-    let body = json!({"live": true, "ready": ready, "reasons": reasons,
+    let warnings = hub.witnessing.warnings();
+    let body = json!({"live": true, "ready": ready, "reasons": reasons, "warnings": warnings,
         "server": hub.server, "configuration_version": version, "configuration_expires": expires,
         "log_records": hub.journal.log.size()});
     (status, Json(body)).into_response()
@@ -136,10 +139,17 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     let configuration = hub.in_force.load();
     let expires = configuration.as_ref().map_or(0, |c| c.document().expires.seconds());
     let version = configuration.as_ref().map_or(0, |c| c.version());
+    let Witnessing { gatherer, alarms, .. } = &hub.witnessing;
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let (missing, alarms) = (count(gatherer.missing_count()), count(alarms.count()));
+    let cosigned = gatherer.cosigned_size();
     let text = hub.metrics.render(&[
         ("koprik_log_records", "records in the message log", hub.journal.log.size()),
         ("koprik_configuration_version", "global configuration in force", version),
         ("koprik_configuration_expires_seconds", "end of its validity, Unix seconds", expires),
+        ("koprik_cosigned_records", "records that a quorum of witnesses has seen", cosigned),
+        ("koprik_witnesses_missing", "witnesses that do not cosign now", missing),
+        ("koprik_alarms", "split views that were seen; each is to be looked into", alarms),
     ]);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -270,6 +280,12 @@ async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> A
         })
         .collect();
     Ok(Json(json!({ "id": id, "server": hub.server, "steps": steps })))
+}
+
+/// Split views with both checkpoints as signed, so that anyone can verify them offline.
+async fn alarms(State(hub): State<Arc<Hub>>) -> Json<Value> {
+    let list: Vec<Value> = hub.witnessing.alarms.all().iter().map(witness::alarm_json).collect();
+    Json(json!({ "server": hub.server, "alarms": list }))
 }
 
 async fn checkpoint(State(hub): State<Arc<Hub>>) -> Result<String, Fault> {

@@ -28,6 +28,9 @@ pub struct HubConfig {
     pub admin: AdminListener,
     /// The message log.
     pub log: LogSection,
+    /// Witnessing others' logs; left out when this hub is no witness.
+    #[serde(default)]
+    pub witness: Option<WitnessSection>,
     /// Members that sign through this hub.
     #[serde(default)]
     pub members: Vec<MemberKeys>,
@@ -100,6 +103,21 @@ pub struct LogSection {
     /// Bodies up to this size are kept, sealed, in the evidence; 0 keeps none.
     #[serde(default)]
     pub keep_bodies_bytes: usize,
+    /// Seconds between two looks whether the newest checkpoint is to be shown to the witnesses.
+    #[serde(default = "default_witness_seconds")]
+    pub witness_seconds: u64,
+}
+
+fn default_witness_seconds() -> u64 {
+    10
+}
+
+/// Witnessing others' logs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessSection {
+    /// Ed25519 key that cosigns, PKCS#8 PEM, mode 0600; not the log's.
+    pub key: PathBuf,
 }
 
 /// A member's signing key and certificate.
@@ -197,8 +215,18 @@ impl HubConfig {
     }
 
     fn resolve(&mut self, base: &Path) {
-        let Self { data_dir, configuration, edge, peer, log, members, clients, services, .. } =
-            self;
+        let Self {
+            data_dir,
+            configuration,
+            edge,
+            peer,
+            log,
+            witness,
+            members,
+            clients,
+            services,
+            ..
+        } = self;
         let fixed = [
             data_dir,
             &mut configuration.anchor,
@@ -211,7 +239,9 @@ impl HubConfig {
         let members = members.iter_mut().flat_map(|m| [&mut m.certificate, &mut m.key]);
         let clients = clients.iter_mut().flat_map(|client| client.certificates.iter_mut());
         let services = services.iter_mut().filter_map(|service| service.contract.as_mut());
-        for path in fixed.into_iter().chain(members).chain(clients).chain(services) {
+        let witness = witness.iter_mut().map(|witness| &mut witness.key);
+        let fixed = fixed.into_iter().chain(witness);
+        for path in fixed.chain(members).chain(clients).chain(services) {
             *path = base.join(&*path);
         }
     }
@@ -237,6 +267,9 @@ impl HubConfig {
         }
         if self.configuration.refresh_seconds == 0 {
             return Err("configuration.refresh_seconds must be at least 1".into());
+        }
+        if self.log.witness_seconds == 0 {
+            return Err("log.witness_seconds must be at least 1".into());
         }
         for service in &self.services {
             let scheme_ok = service.url.parse::<http::Uri>().is_ok_and(|url| {

@@ -12,7 +12,7 @@ use crate::metadata;
 use crate::reply::{Reply, problem_reply};
 use crate::spool::memory_body;
 use crate::state::Hub;
-use crate::{consumer, provider};
+use crate::{consumer, provider, witness};
 
 /// Serves one request at the edge.
 pub(crate) async fn serve(hub: Arc<Hub>, caller: Caller, request: Request<Incoming>) -> Reply {
@@ -43,6 +43,9 @@ fn list_clients(hub: &Hub, request: &Request<Incoming>) -> Reply {
 /// Serves one request of another security server.
 pub(crate) async fn serve_peer(hub: Arc<Hub>, caller: Caller, request: Request<Incoming>) -> Reply {
     let content = Content::of_answer_to(&request);
+    if witness::is_asked(&request) {
+        return content.only(witness::serve(hub, caller, request).await);
+    }
     content.only(provider::exchange(hub, caller, request).await)
 }
 

@@ -44,10 +44,10 @@ struct Held {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// The server whose log it is, authenticated: a proof that fails is its own doing.
-    TheLog,
+    /// The server whose log has this origin, authenticated: a proof that fails for that log is its own doing.
+    ServerOf(String),
     /// Anyone: a wrong proof may come from somebody who wants to cast doubt on the log.
     Anyone,
 }
@@ -139,7 +139,7 @@ impl Witness {
     pub fn add_checkpoint(
         &self,
         body: &[u8],
-        asker: Asker,
+        asker: &Asker,
         log_key: impl Fn(&str) -> Option<NoteVerifier>,
     ) -> Answered {
         match self.judge(body, asker, log_key) {
@@ -154,7 +154,7 @@ impl Witness {
     fn judge(
         &self,
         body: &[u8],
-        asker: Asker,
+        asker: &Asker,
         log_key: impl Fn(&str) -> Option<NoteVerifier>,
     ) -> Result<Answered, WitnessError> {
         let text = std::str::from_utf8(body).map_err(|error| error.to_string());
@@ -216,7 +216,7 @@ impl Witness {
         status: u16,
         held: Option<Held>,
         request: &AddCheckpoint,
-        (asker, key): (Asker, &NoteVerifier),
+        (asker, key): (&Asker, &NoteVerifier),
     ) -> Answered {
         let text = held.as_ref().map_or_else(String::new, |held| held.note.clone());
         let answer = WitnessAnswer::Contradicted { status, text };
@@ -225,11 +225,11 @@ impl Witness {
             return Answered { answer, alarm: None };
         };
         // A proof from a power of two on cannot convict anyone, so that a doubt is all there can be.
-        let doubtful = asker == Asker::TheLog || held.checkpoint.size.is_power_of_two();
-        let split_view = SplitView::new(held.note, offered, request.proof());
-        let shown = split_view.verify(key);
         let origin = &request.checkpoint().origin;
-        match shown {
+        let itself = matches!(asker, Asker::ServerOf(own) if own == origin);
+        let doubtful = itself || held.checkpoint.size.is_power_of_two();
+        let split_view = SplitView::new(held.note, offered, request.proof());
+        match split_view.verify(key) {
             Ok((contradiction, _)) if contradiction.proved() || doubtful => {
                 let alarm = self.alarms.raise(split_view, key).ok().flatten();
                 Answered { answer, alarm }

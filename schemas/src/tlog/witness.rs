@@ -11,6 +11,8 @@ use crate::digest::Sha256;
 use crate::encoding::{base64, from_base64};
 use crate::limits::WITNESS_REQUEST_MAX_BYTES;
 
+/// The submission prefix of security servers and the central server.
+pub const OWN_PREFIX: &str = "/tlog-witness";
 /// The path of the call below a witness's submission prefix.
 pub const ADD_CHECKPOINT: &str = "/add-checkpoint";
 /// The media type of a tree size in an answer with status 409.

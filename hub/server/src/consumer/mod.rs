@@ -18,6 +18,8 @@ use schemas::problem::{ErrorBody, Problem, ProblemCode};
 use schemas::record::{Kind, Record, Side};
 use uuid::Uuid;
 
+pub(crate) use self::request::chain;
+
 use self::answer::{read_answer_trail, receive_answer, record_answer, release, verify};
 use self::request::{
     Outgoing, authenticate, body_problem, check_registration, in_force, providers, read_target,

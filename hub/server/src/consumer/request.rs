@@ -266,7 +266,7 @@ impl Outgoing<'_> {
 }
 
 /// An error with its causes, for the log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

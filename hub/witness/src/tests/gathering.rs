@@ -123,7 +123,7 @@ impl AskWitness for Stage {
         let witness = self.witnesses.iter().find(|w| w.verifier().name() == name).unwrap();
         let keys = |origin: &str| self.configuration.log_key(origin).cloned();
         let honest =
-            |body: &str| witness.add_checkpoint(body.as_bytes(), Asker::Anyone, keys).answer;
+            |body: &str| witness.add_checkpoint(body.as_bytes(), &Asker::Anyone, keys).answer;
         match manner {
             Manner::Honest => Ok(honest(&body)),
             Manner::Away => Err("connection refused".to_owned()),

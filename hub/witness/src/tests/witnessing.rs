@@ -7,7 +7,7 @@ use super::*;
 use crate::Asker;
 
 fn ask(witness: &Witness, log: &PaperLog, body: &str) -> WitnessAnswer {
-    witness.add_checkpoint(body.as_bytes(), Asker::Anyone, log.keys()).answer
+    witness.add_checkpoint(body.as_bytes(), &Asker::Anyone, log.keys()).answer
 }
 
 /// The answer is a cosignature of this witness on this checkpoint.
@@ -53,7 +53,7 @@ fn two_histories_of_one_size_are_never_both_cosigned_and_prove_a_split_view() {
     // Whatever old size it gives.
     for old in [0, 5, 6] {
         let body = log.request(old, &theirs);
-        let answered = witness.add_checkpoint(body.as_bytes(), Asker::Anyone, log.keys());
+        let answered = witness.add_checkpoint(body.as_bytes(), &Asker::Anyone, log.keys());
         assert_eq!(answered.answer.status(), 409);
         assert_eq!(answered.alarm.is_some(), old == 0, "raised once");
     }
@@ -75,7 +75,7 @@ fn forked_log_convicts_itself_by_its_own_proof() {
     let witness = witness(dir.path(), "w");
     ask(&witness, &log, &log.request(0, &leaves(6, 4, 1)));
     let forked = log.request(6, &leaves(9, 4, 2));
-    let answered = witness.add_checkpoint(forked.as_bytes(), Asker::Anyone, log.keys());
+    let answered = witness.add_checkpoint(forked.as_bytes(), &Asker::Anyone, log.keys());
     assert_eq!(answered.answer.status(), 422);
     let alarm = answered.alarm.unwrap();
     assert_eq!(alarm.contradiction, Contradiction::OtherBeginning);
@@ -93,10 +93,12 @@ fn stranger_with_a_wrong_proof_casts_no_doubt_on_a_log_but_the_log_itself_does()
     let right = log.request(6, &leaves(9, 9, 0));
     let wrong =
         right.replacen("old 6\n", "old 6\nPlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=\n", 1);
-    let by = |asker| witness.add_checkpoint(wrong.as_bytes(), asker, log.keys());
-    let stranger = by(Asker::Anyone);
+    let by = |asker: &Asker| witness.add_checkpoint(wrong.as_bytes(), asker, log.keys());
+    let stranger = by(&Asker::Anyone);
     assert_eq!((stranger.answer.status(), stranger.alarm.is_none()), (422, true));
-    let own = by(Asker::TheLog);
+    let other = by(&Asker::ServerOf("another".to_owned()));
+    assert!(other.alarm.is_none());
+    let own = by(&Asker::ServerOf(ORIGIN.to_owned()));
     assert_eq!(own.answer.status(), 422);
     assert_eq!(own.alarm.unwrap().contradiction, Contradiction::NotShown);
     assert_cosigned(&witness, &ask(&witness, &log, &right), &log.sign(&leaves(9, 9, 0)));
@@ -108,7 +110,7 @@ fn fork_from_a_power_of_two_is_an_alarm_although_it_is_not_proved() {
     let witness = witness(dir.path(), "w");
     ask(&witness, &log, &log.request(0, &leaves(8, 4, 1)));
     let forked = log.request(8, &leaves(9, 4, 2));
-    let answered = witness.add_checkpoint(forked.as_bytes(), Asker::Anyone, log.keys());
+    let answered = witness.add_checkpoint(forked.as_bytes(), &Asker::Anyone, log.keys());
     assert_eq!(answered.alarm.unwrap().contradiction, Contradiction::NotShown);
 }
 
@@ -129,7 +131,7 @@ fn unknown_unsigned_and_malformed_are_refused_with_the_status_of_the_specificati
     ] {
         assert_eq!(ask(&witness, &log, &body).status(), status, "{body}");
     }
-    let binary = witness.add_checkpoint(&[0xff, 0xfe], Asker::Anyone, log.keys());
+    let binary = witness.add_checkpoint(&[0xff, 0xfe], &Asker::Anyone, log.keys());
     assert_eq!(binary.answer.status(), 400);
     assert_eq!(ask(&witness, &log, &good).status(), 200, "nothing of it was kept");
 }

@@ -1,0 +1,229 @@
+//! Witnessing: this hub looks at the logs of others, and others look at its own (C2SP tlog-witness).
+//!
+//! Nothing here is on the path of a message (promise P7). Requests come and go over the connections between
+//! security servers, or plain to a witness with a url; what they carry is signed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hub_core::configuration::{ConfigurationInForce, WitnessPlace};
+use hub_messagelog::MessageLog;
+use hub_witness::{Alarm, Alarms, AskWitness, Asker, Gatherer, Witness};
+use hyper::body::Incoming;
+use pki::signer::NoteKey;
+use schemas::clock::Clock;
+use schemas::digest::Sha256;
+use schemas::limits::{
+    BODY_IDLE_TIMEOUT, WITNESS_ANSWER_MAX_BYTES, WITNESS_REQUEST_MAX_BYTES,
+    WITNESS_REQUESTS_MAX_COUNT,
+};
+use schemas::record::{Kind, Record, Side};
+use schemas::tlog::NoteVerifier;
+use schemas::tlog::policy::own_witness_name;
+use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX, WitnessAnswer};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::HubConfig;
+use crate::hub::{StartError, log_origin, trust};
+use crate::listener::Caller;
+use crate::reply::{Reply, reply};
+use crate::spool::memory_body;
+use crate::state::Hub;
+
+/// Both sides of witnessing at a hub.
+#[derive(Debug)]
+pub(crate) struct Witnessing {
+    /// Absent when this hub is no witness.
+    witness: Option<Arc<Witness>>,
+    pub(crate) gatherer: Gatherer,
+    pub(crate) alarms: Arc<Alarms>,
+    places: Semaphore,
+    /// Seconds between two rounds.
+    seconds: u64,
+}
+
+impl Witnessing {
+    /// Opens what this hub knows of others' logs, and what others have cosigned of its own.
+    pub(crate) fn open(
+        config: &HubConfig,
+        log: &MessageLog,
+        clock: &Clock,
+    ) -> Result<Self, StartError> {
+        let dir = config.data_dir.join("witness");
+        let alarms = Alarms::open(dir.join("alarms"), clock.clone());
+        let alarms = alarms.map_err(|error| StartError::Data {
+            path: dir.join("alarms"),
+            reason: error.to_string(),
+        })?;
+        let alarms = Arc::new(alarms);
+        let witness = match &config.witness {
+            None => None,
+            Some(section) => {
+                let name = own_witness_name(&log_origin(&config.server));
+                let shown = section.key.display().to_string();
+                let key = NoteKey::load(&name, &section.key).map_err(|e| trust(&shown, e))?;
+                let opened =
+                    Witness::open(dir.join("logs"), Arc::new(key), clock.clone(), alarms.clone());
+                let witness = opened.map_err(|error| trust("witness", error))?;
+                tracing::info!(key = %witness.verifier(), "this hub is a witness");
+                Some(Arc::new(witness))
+            }
+        };
+        let gatherer = Gatherer::open(log.clone(), clock.clone(), alarms.clone());
+        let places = Semaphore::new(WITNESS_REQUESTS_MAX_COUNT);
+        Ok(Self { witness, gatherer, alarms, places, seconds: config.log.witness_seconds })
+    }
+
+    /// What the operator should look at.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.alarms.warning().into_iter().chain(self.gatherer.warnings()).collect()
+    }
+}
+
+/// An alarm as the operator sees it.
+pub(crate) fn alarm_json(alarm: &Alarm) -> Value {
+    let [cosigned, offered] = &alarm.checkpoints;
+    json!({
+        "at": alarm.at.to_rfc3339(),
+        "log": alarm.log(),
+        "shown": alarm.contradiction.words(),
+        "proved": alarm.contradiction.proved(),
+        "cosigned": { "size": cosigned.size, "root": cosigned.root },
+        "offered": { "size": offered.size, "root": offered.root },
+        "split_view": alarm.split_view,
+    })
+}
+
+/// Whether a request of another security server is for the witness.
+pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
+    request.uri().path().strip_prefix(OWN_PREFIX) == Some(ADD_CHECKPOINT)
+}
+
+/// Answers `add-checkpoint` of another security server.
+pub(crate) async fn serve(hub: Arc<Hub>, caller: Caller, request: Request<Incoming>) -> Reply {
+    let answer = judge(&hub, caller, request).await;
+    let answer = answer.unwrap_or_else(|(status, text)| WitnessAnswer::Refused {
+        status: status.as_u16(),
+        text: format!("witness: {text}\n"),
+    });
+    reply(answer.status(), answer.content_type(), answer.body())
+}
+
+type Refusal = (StatusCode, &'static str);
+
+async fn judge(
+    hub: &Arc<Hub>,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> Result<WitnessAnswer, Refusal> {
+    let no_witness = "this security server is none; take it out of the global configuration";
+    let witness = hub.witnessing.witness.clone().ok_or((StatusCode::NOT_FOUND, no_witness))?;
+    if request.method() != Method::POST {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "add-checkpoint is a POST"));
+    }
+    let unknown = (StatusCode::FORBIDDEN, "the calling security server is not registered");
+    let configuration = hub.in_force.load_full().ok_or(unknown)?;
+    let asker = asker(&configuration, caller).ok_or(unknown)?;
+    let busy = (StatusCode::SERVICE_UNAVAILABLE, "too many logs ask at once; ask again later");
+    let _place = hub.witnessing.places.try_acquire().map_err(|_| busy)?;
+    let body = Limited::new(request.into_body(), WITNESS_REQUEST_MAX_BYTES).collect();
+    let slow = (StatusCode::REQUEST_TIMEOUT, "the request does not arrive; send it at once");
+    let body = tokio::time::timeout(BODY_IDLE_TIMEOUT, body).await.map_err(|_| slow)?;
+    let large = (StatusCode::PAYLOAD_TOO_LARGE, "the request is cut or too long; send less");
+    let body = body.map_err(|_| large)?.to_bytes();
+    let known = configuration.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        witness.add_checkpoint(&body, &asker, |origin| known.log_key(origin).cloned())
+    });
+    let failed = (StatusCode::INTERNAL_SERVER_ERROR, "it failed; its operator reads its log");
+    let answered = judged.await.map_err(|_| failed)?;
+    if let Some(alarm) = &answered.alarm {
+        record(hub, &configuration, alarm).await;
+    }
+    Ok(answered.answer)
+}
+
+/// The log of the calling server; `None` when no registered server calls.
+fn asker(configuration: &ConfigurationInForce, caller: Caller) -> Option<Asker> {
+    let Caller::Tls(Some(fingerprint)) = caller else { return None };
+    let server = configuration.server_by_certificate(&fingerprint)?;
+    let log = server.log_key.parse::<NoteVerifier>().ok();
+    Some(log.map_or(Asker::Anyone, |log| Asker::ServerOf(log.name().to_owned())))
+}
+
+/// Makes an alarm a record (promise P3): whose log, and the digest of the split view.
+async fn record(hub: &Hub, configuration: &ConfigurationInForce, alarm: &Alarm) {
+    let text = alarm.split_view.to_text();
+    let servers = &configuration.document().content.servers;
+    let of_log = servers.iter().find(|server| {
+        server.log_key.parse::<NoteVerifier>().is_ok_and(|key| key.name() == alarm.log())
+    });
+    let mut record = Record::new(Kind::Act, Side::Hub, hub.clock.now(), "split-view");
+    record.peer = of_log.map(|server| server.id.to_string());
+    record.body = Some(Sha256::of(text.as_bytes()));
+    record.body_bytes = u64::try_from(text.len()).ok();
+    record.configuration = Some(configuration.version());
+    if let Err(error) = hub.journal.submit(&mut record, None).await {
+        tracing::error!(%error, log = alarm.log(), "an alarm could not be recorded");
+    }
+}
+
+/// Shows the newest checkpoint to the witnesses at each interval until told to stop.
+pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
+    let rounds = async {
+        loop {
+            if let Some(configuration) = hub.in_force.load_full() {
+                let witnesses = Witnesses { hub: &hub, configuration: &configuration };
+                for alarm in hub.witnessing.gatherer.round(&configuration, &witnesses).await {
+                    record(&hub, &configuration, &alarm).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(hub.witnessing.seconds)).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        // What is cut off here is a question, or a file that is not yet renamed: nothing is torn.
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// The ways to the witnesses.
+struct Witnesses<'a> {
+    hub: &'a Hub,
+    configuration: &'a ConfigurationInForce,
+}
+
+impl AskWitness for Witnesses<'_> {
+    async fn ask(&self, place: &WitnessPlace, body: String) -> Result<WitnessAnswer, String> {
+        match place {
+            WitnessPlace::Server(id) => {
+                let server = self.configuration.server(id).ok_or("the server is not registered")?;
+                let uri = format!("https://{}{OWN_PREFIX}{ADD_CHECKPOINT}", server.address);
+                let request = Request::post(uri).body(memory_body(body));
+                let client = self.hub.peers.load_full();
+                answer(client.request(request.map_err(|error| error.to_string())?)).await
+            }
+            WitnessPlace::Url(prefix) => {
+                let request = Request::post(format!("{prefix}{ADD_CHECKPOINT}"));
+                let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
+                answer(self.hub.central.request(request)).await
+            }
+        }
+    }
+}
+
+async fn answer(
+    sent: impl Future<Output = Result<http::Response<Incoming>, hyper_util::client::legacy::Error>>,
+) -> Result<WitnessAnswer, String> {
+    let answer = sent.await.map_err(|error| crate::consumer::chain(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, WITNESS_ANSWER_MAX_BYTES).collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let text = String::from_utf8_lossy(&body);
+    Ok(WitnessAnswer::read(head.status.as_u16(), kind.unwrap_or_default(), &text))
+}
