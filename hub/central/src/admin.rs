@@ -1,11 +1,14 @@
 //! The administrator's listener, on loopback only: publishing a whole content.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
+use hub_witness::Alarm;
 use schemas::configuration::Content;
 use schemas::limits::CONFIGURATION_MAX_BYTES;
 use serde_json::json;
@@ -13,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::CentralError;
 use crate::publisher::Served;
+use crate::witness::Witnessing;
 
 /// Contents that wait for the publisher; a publication takes milliseconds and has one
 /// administrator.
@@ -28,6 +32,7 @@ pub(crate) struct Publication {
 pub(crate) struct Admin {
     pub(crate) publications: mpsc::Sender<Publication>,
     pub(crate) served: Served,
+    pub(crate) witnessing: Arc<Witnessing>,
 }
 
 /// The routes of the admin listener. Bodies are `application/json` only, which a browser does not
@@ -35,6 +40,7 @@ pub(crate) struct Admin {
 pub(crate) fn router(admin: Admin) -> Router {
     Router::new()
         .route("/admin/v1/content", get(content).post(publish))
+        .route("/admin/v1/alarms", get(alarms))
         .layer(DefaultBodyLimit::max(CONFIGURATION_MAX_BYTES))
         .with_state(admin)
 }
@@ -45,6 +51,12 @@ async fn content(State(admin): State<Admin>) -> Response {
         Some(in_force) => Json(&in_force.document().content).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Split views with both checkpoints as signed, so that anyone can verify them offline.
+async fn alarms(State(admin): State<Admin>) -> Response {
+    let list: Vec<_> = admin.witnessing.alarms.all().iter().map(Alarm::to_json).collect();
+    Json(json!({ "alarms": list })).into_response()
 }
 
 async fn publish(

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -13,12 +13,15 @@ use hub_core::configuration::ConfigurationInForce;
 use hub_messagelog::MessageLog;
 use schemas::clock::Clock;
 use schemas::configuration::Anchor;
+use schemas::limits::WITNESS_REQUEST_MAX_BYTES;
 use schemas::tlog::tile::Tile;
+use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX};
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::chain::Versions;
 use crate::publisher::Served;
+use crate::witness::{self, Witnessing};
 
 /// What the public routes read.
 #[derive(Clone)]
@@ -30,6 +33,7 @@ pub(crate) struct Public {
     /// Tiles and entry bundles of the log.
     pub(crate) tiles: PathBuf,
     pub(crate) clock: Clock,
+    pub(crate) witnessing: Arc<Witnessing>,
     /// Why the last run of the publisher failed.
     pub(crate) fault: watch::Receiver<Option<String>>,
 }
@@ -42,12 +46,16 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The routes of the public listener.
 pub(crate) fn router(public: Public) -> Router {
+    let witness = Router::new()
+        .route(&format!("{OWN_PREFIX}{ADD_CHECKPOINT}"), post(witness::add_checkpoint))
+        .layer(DefaultBodyLimit::max(WITNESS_REQUEST_MAX_BYTES));
     Router::new()
         .route("/v1/configuration", get(newest))
         .route("/v1/configuration/{version}", get(version))
         .route("/v1/anchor", get(anchor))
         .route("/log/{*path}", get(log_file))
         .route("/health", get(health))
+        .merge(witness)
         .with_state(public)
 }
 
@@ -126,13 +134,16 @@ async fn health(State(public): State<Public>) -> Response {
     let valid = |in_force: &ConfigurationInForce| !in_force.expired_at(public.clock.now());
     let ready = served.as_ref().is_some_and(|in_force| valid(in_force));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let certificates = served.as_ref().map_or(&[][..], |in_force| in_force.warnings()).iter();
+    let warnings: Vec<String> =
+        certificates.cloned().chain(public.witnessing.alarms.warning()).collect();
     let report = json!({
         "live": true,
         "ready": ready,
         "version": served.as_ref().map(|in_force| in_force.version()),
         "expires": served.as_ref().map(|in_force| in_force.document().expires.to_rfc3339()),
         "log_entries": public.log.size(),
-        "warnings": served.as_ref().map_or(&[][..], |in_force| in_force.warnings()),
+        "warnings": warnings,
         "fault": fault,
     });
     (status, Json(report)).into_response()

@@ -45,6 +45,10 @@ pub struct CentralConfig {
     pub keys: KeysConfig,
     /// The log key, Ed25519 PKCS#8 PEM, 0600.
     pub log_key_file: PathBuf,
+    /// The key that cosigns the logs of security servers, Ed25519 PKCS#8 PEM, 0600; not the log key. Left out when
+    /// the central server is no witness.
+    #[serde(default)]
+    pub witness_key_file: Option<PathBuf>,
     /// The log's origin; `koprik/{instance}/central` when left out.
     #[serde(default)]
     pub log_origin: Option<String>,
@@ -114,7 +118,8 @@ impl CentralConfig {
         let base = path.parent().unwrap_or(Path::new("."));
         let keys = config.keys.signing.iter_mut().chain(&mut config.keys.retiring);
         let files = [&mut config.data_dir, &mut config.content_file, &mut config.log_key_file];
-        for file in files.into_iter().chain(keys.map(|key| &mut key.file)) {
+        let files = files.into_iter().chain(&mut config.witness_key_file);
+        for file in files.chain(keys.map(|key| &mut key.file)) {
             *file = base.join(&*file);
         }
         Ok(config)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hub_core::configuration::{ConfigurationRefusal, ContentFaults, SignFailure};
 use hub_messagelog::LogError;
+use hub_witness::WitnessError;
 use pki::signer::NoteKeyError;
 
 /// A failure of the central server. While it runs, the last good version stays in force.
@@ -72,6 +73,9 @@ pub enum CentralError {
     /// The log.
     #[error("central server: {0}")]
     Log(#[from] LogError),
+    /// The witness.
+    #[error("central server: {0}")]
+    Witness(#[from] WitnessError),
     /// The server is stopping.
     #[error("central server: it is stopping; try again after its start")]
     Stopping,

@@ -27,7 +27,7 @@
 //!
 //! What each store is trusted for: `versions/` **trusted for availability**: who can delete the
 //! newest ones stops the publishing, as the log knows better; who can change one is noticed by
-//! signature and log. `log/`: see `hub_messagelog`. The content file: **trusted**: who can change
+//! signature and log. `log/`: see `hub_messagelog`. `witness/`: see `hub_witness`. The content file: **trusted**: who can change
 //! it decides who takes part.
 
 mod admin;
@@ -39,6 +39,7 @@ mod error;
 mod http;
 mod publisher;
 mod start;
+mod witness;
 
 pub use config::{CentralConfig, KeyFile, KeysConfig};
 pub use error::CentralError;

@@ -20,6 +20,7 @@ use crate::api::Public;
 use crate::chain::{Versions, first_trust};
 use crate::content_file::ContentFile;
 use crate::publisher::{Parts, Publisher, check_log};
+use crate::witness::Witnessing;
 use crate::{CentralConfig, CentralError, KeyFile, admin, api, http};
 
 /// A running central server.
@@ -92,6 +93,7 @@ pub async fn start(config: CentralConfig, clock: Clock) -> Result<RunningCentral
         outcome => report(&fault, outcome.err()),
     }
 
+    let witnessing = Arc::new(Witnessing::open(&config, &clock)?);
     let public = Public {
         served: served.clone(),
         versions: opened.versions,
@@ -99,6 +101,7 @@ pub async fn start(config: CentralConfig, clock: Clock) -> Result<RunningCentral
         log: opened.log.clone(),
         tiles: opened.log.published_dir().to_owned(),
         clock,
+        witnessing: witnessing.clone(),
         fault: fault_seen,
     };
     let (publications, waiting) = mpsc::channel(WAITING_COUNT);
@@ -108,7 +111,7 @@ pub async fn start(config: CentralConfig, clock: Clock) -> Result<RunningCentral
     let run = Run { publisher: opened.publisher, waiting, fault, poll };
     tasks.spawn(run.until(stopping.clone()));
     tasks.spawn(http::serve(public_listener, api::router(public), stopping.clone()));
-    let admin = admin::router(Admin { publications, served });
+    let admin = admin::router(Admin { publications, served, witnessing });
     tasks.spawn(http::serve(admin_listener, admin, stopping));
     Ok(RunningCentral { address, admin_address, anchor, stop, tasks, log: opened.log })
 }

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
+use hub_witness::Alarm;
 use ring::rand::SecureRandom as _;
 use schemas::clock::UnixMillis;
 use schemas::encoding::hex;
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 
 use crate::evidence;
 use crate::state::Hub;
-use crate::witness::{self, Witnessing};
+use crate::witness::Witnessing;
 
 /// Records that one answer holds at most.
 const RECORDS_MAX_COUNT: usize = 1_000;
@@ -284,7 +285,7 @@ async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> A
 
 /// Split views with both checkpoints as signed, so that anyone can verify them offline.
 async fn alarms(State(hub): State<Arc<Hub>>) -> Json<Value> {
-    let list: Vec<Value> = hub.witnessing.alarms.all().iter().map(witness::alarm_json).collect();
+    let list: Vec<Value> = hub.witnessing.alarms.all().iter().map(Alarm::to_json).collect();
     Json(json!({ "server": hub.server, "alarms": list }))
 }
 

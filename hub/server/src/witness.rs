@@ -23,7 +23,6 @@ use schemas::record::{Kind, Record, Side};
 use schemas::tlog::NoteVerifier;
 use schemas::tlog::policy::own_witness_name;
 use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX, WitnessAnswer};
-use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::HubConfig;
@@ -81,20 +80,6 @@ impl Witnessing {
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.alarms.warning().into_iter().chain(self.gatherer.warnings()).collect()
     }
-}
-
-/// An alarm as the operator sees it.
-pub(crate) fn alarm_json(alarm: &Alarm) -> Value {
-    let [cosigned, offered] = &alarm.checkpoints;
-    json!({
-        "at": alarm.at.to_rfc3339(),
-        "log": alarm.log(),
-        "shown": alarm.contradiction.words(),
-        "proved": alarm.contradiction.proved(),
-        "cosigned": { "size": cosigned.size, "root": cosigned.root },
-        "offered": { "size": offered.size, "root": offered.root },
-        "split_view": alarm.split_view,
-    })
 }
 
 /// Whether a request of another security server is for the witness.

@@ -16,6 +16,7 @@ use schemas::digest::Sha256;
 use schemas::limits::{ALARMS_MAX_COUNT, ALARMS_PER_LOG_MAX_COUNT};
 use schemas::tlog::split_view::SplitViewRefusal;
 use schemas::tlog::{Checkpoint, Contradiction, NoteVerifier, SplitView};
+use serde_json::{Value, json};
 
 /// A split view that was seen.
 #[derive(Clone, Debug)]
@@ -38,6 +39,21 @@ impl Alarm {
     pub fn log(&self) -> &str {
         let [first, _] = &self.checkpoints;
         &first.origin
+    }
+
+    /// As an operator's tools see it, with both checkpoints as signed.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let [cosigned, offered] = &self.checkpoints;
+        json!({
+            "at": self.at.to_rfc3339(),
+            "log": self.log(),
+            "shown": self.contradiction.words(),
+            "proved": self.contradiction.proved(),
+            "cosigned": { "size": cosigned.size, "root": cosigned.root },
+            "offered": { "size": offered.size, "root": offered.root },
+            "split_view": self.split_view,
+        })
     }
 
     /// The digest in the file's name: of what the two checkpoints say.

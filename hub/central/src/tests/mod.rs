@@ -7,6 +7,7 @@
 
 mod publishing;
 mod restart;
+mod witness;
 
 use std::fs;
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ impl Site {
             content_file: path("content.json"),
             keys: KeysConfig { threshold: 1, signing, retiring: vec![] },
             log_key_file: path("log.pem"),
+            witness_key_file: None,
             log_origin: None,
             validity_hours: 24,
             content_poll_ms: 10,
