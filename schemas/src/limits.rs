@@ -62,6 +62,8 @@ pub const WITNESS_REQUEST_MAX_BYTES: usize = 132 * 1024;
 pub const WITNESS_ANSWER_MAX_BYTES: usize = 128 * 1024;
 /// Time for one witness to answer; the others are asked at the same time.
 pub const WITNESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a witness that let its time pass is left alone: the others are not held up by it in each round.
+pub const WITNESS_REST: Duration = Duration::from_secs(60);
 /// Witnesses in one global configuration: C2SP tlog-policy asks for 32, a note has at most 64 signatures.
 pub const WITNESSES_MAX_COUNT: usize = 32;
 /// Requests that a witness works on at once; each may wait for the disk.

@@ -13,8 +13,8 @@ use schemas::evidence::{EvidenceFile, FORMAT, SignedMessage};
 use schemas::identifier::{ServerId, ServiceId, SubsystemId};
 use schemas::record::{Kind, Record, Side};
 use schemas::tlog::checkpoint::Checkpoint;
-use schemas::tlog::merkle;
 use schemas::tlog::note::{Note, NoteVerifier};
+use schemas::tlog::{Cosigned, merkle};
 
 use crate::batch::VerifiedRoots;
 use crate::configuration::{ConfigurationInForce, Trusted};
@@ -22,6 +22,7 @@ use crate::headers;
 use crate::signature::{ReadBase, ReceivedSignature};
 use crate::target::Target;
 use crate::verification;
+use crate::witnessed::{self, Witnessed};
 
 /// The steps of a verification, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Step {
     Configuration,
     /// The checkpoint is signed by a log that the configuration names.
     Checkpoint,
+    /// Enough witnesses that the configuration lists have cosigned the checkpoint.
+    Witnesses,
     /// The records are in the checkpoint's tree.
     Records,
     /// The request is the one recorded, signed by the client's member.
@@ -50,6 +53,7 @@ impl Step {
             Self::Form => "the file is an evidence file and has one spelling only",
             Self::Configuration => "the global configuration is signed by the anchor's keys",
             Self::Checkpoint => "the checkpoint is signed by a message log of a registered server",
+            Self::Witnesses => "enough witnesses of the configuration cosigned the checkpoint",
             Self::Records => "the records stand in that log, at these places, unchanged",
             Self::Request => "the request was signed by the client's member, as recorded",
             Self::Answer => "the answer was signed by the provider's member, to this request",
@@ -79,6 +83,8 @@ pub struct Proved {
     pub tree_size: u64,
     /// The global configuration's version.
     pub configuration_version: u64,
+    /// The witnesses that cosigned the checkpoint, enough or not.
+    pub cosigned: Cosigned,
     /// The records with their places.
     pub records: Vec<(u64, Record)>,
     /// The steps that hold.
@@ -100,20 +106,24 @@ pub fn verify(bytes: &[u8], anchor: &Anchor) -> Result<Proved, EvidenceRefusal> 
     let records = read_records(&file)?;
     let first = records.first().ok_or_else(|| refuse(Step::Form)("there is no record"))?;
     let configuration = check_configuration(&file.configuration, anchor, first.1.time)?;
-    let (server, checkpoint) = check_checkpoint(&file.checkpoint, &configuration)?;
+    let Witnessed { server, checkpoint, cosigned } =
+        witnessed::check(&file.checkpoint, &configuration)
+            .map_err(|r| refuse(Step::Checkpoint)(&r))?;
     check_inclusion(&file, &checkpoint)?;
     let messages = Messages::read(&file, &records)?;
     messages.check_request(&configuration)?;
     messages.check_answer(&configuration)?;
     messages.check_agreement(&configuration, &server)?;
-    let mut steps = vec![Step::Form, Step::Configuration, Step::Checkpoint, Step::Records];
-    steps.push(Step::Request);
+    let mut steps = vec![Step::Form, Step::Configuration, Step::Checkpoint];
+    steps.extend(cosigned.reached().then_some(Step::Witnesses));
+    steps.extend([Step::Records, Step::Request]);
     if messages.answer.is_some() {
         steps.push(Step::Answer);
     }
     steps.push(Step::Agreement);
     Ok(Proved {
-        not_proved: messages.not_proved(),
+        not_proved: messages.not_proved(&cosigned),
+        cosigned,
         origin: checkpoint.origin,
         server,
         tree_size: checkpoint.size,
@@ -180,27 +190,6 @@ fn check_configuration(
         }
     }
     Ok(accepted.in_force)
-}
-
-fn check_checkpoint(
-    note: &str,
-    configuration: &ConfigurationInForce,
-) -> Result<(ServerId, Checkpoint), EvidenceRefusal> {
-    let refuse = refuse(Step::Checkpoint);
-    let parsed = Note::parse(note).map_err(|error| refuse(&error.to_string()))?;
-    let [line] = parsed.signatures() else {
-        return Err(refuse("the checkpoint has not exactly the log's own signature"));
-    };
-    let servers = &configuration.document().content.servers;
-    let found = servers.iter().find_map(|server| {
-        let key: NoteVerifier = server.log_key.parse().ok()?;
-        (key.name() == line.name() && key.key_id() == line.key_id()).then_some((server, key))
-    });
-    let (server, key) =
-        found.ok_or_else(|| refuse("no security server of the configuration has this log"))?;
-    let checkpoint =
-        Checkpoint::open(note, key.name(), &key).map_err(|error| refuse(&error.to_string()))?;
-    Ok((server.id.clone(), checkpoint))
 }
 
 fn check_inclusion(file: &EvidenceFile, checkpoint: &Checkpoint) -> Result<(), EvidenceRefusal> {
@@ -374,9 +363,9 @@ impl<'f> Messages<'f> {
         Ok(())
     }
 
-    fn not_proved(&self) -> Vec<String> {
+    fn not_proved(&self, cosigned: &Cosigned) -> Vec<String> {
         let mut list = vec![
-            "that nobody was shown another version of the log: no witness has cosigned".to_owned(),
+            witnessed::not_proved(cosigned),
             "the time, beyond what the hubs' own clocks say: there is no timestamp".to_owned(),
             "who the user was, beyond what the client's system stated".to_owned(),
         ];

@@ -18,3 +18,4 @@ pub mod strict_json;
 pub mod subjects;
 pub mod target;
 pub mod verification;
+pub mod witnessed;

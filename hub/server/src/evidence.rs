@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
 use crate::refresh;
 use crate::state::Hub;
+use crate::witness;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +46,12 @@ pub(crate) async fn file(
         .configuration
         .ok_or_else(|| not_found("the exchange ended before there was a global configuration"))?;
     hub.journal.act("evidence-taken").await?;
-    let checkpoint = hub.journal.log.checkpoint_covering(last.index).await?;
+    let configuration = refresh::kept(&hub.data_dir, version)
+        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let checkpoint = match witness::cosigned(&hub, last.index, &configuration) {
+        Some(cosigned) => cosigned,
+        None => hub.journal.log.checkpoint_covering(last.index).await?,
+    };
     let size = read_checkpoint(&checkpoint)?.size;
     let mut messages = Vec::new();
     let mut records = Vec::new();
@@ -59,8 +65,6 @@ pub(crate) async fn file(
         let proof = blocking(move || log.inclusion_proof(index, size)).await?;
         records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
     }
-    let configuration = refresh::kept(&hub.data_dir, version)
-        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let format = FORMAT.to_owned();
     let file = EvidenceFile { checkpoint, configuration, format, messages, records };
     let kind = [(header::CONTENT_TYPE, "application/json")];

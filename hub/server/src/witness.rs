@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hub_core::configuration::{ConfigurationInForce, WitnessPlace};
+use hub_core::configuration::{ConfigurationInForce, WitnessPlace, witness_policy_in};
 use hub_messagelog::MessageLog;
 use hub_witness::{Alarm, Alarms, AskWitness, Asker, Gatherer, Witness};
 use hyper::body::Incoming;
@@ -80,6 +80,16 @@ impl Witnessing {
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.alarms.warning().into_iter().chain(self.gatherer.warnings()).collect()
     }
+}
+
+/// The newest checkpoint that a quorum has cosigned, if it covers the record: with the cosignatures that count under a
+/// configuration, in its one spelling. An auditor knows no other witnesses.
+pub(crate) fn cosigned(hub: &Hub, index: u64, configuration: &str) -> Option<String> {
+    let log = hub.journal.log.verifier();
+    let policy = witness_policy_in(configuration, log.name())?;
+    let kept = policy.keep(&hub.witnessing.gatherer.covering(index)?, log).ok()?;
+    let counted = policy.check(&kept).ok()?.by.len();
+    (counted > 0).then(|| kept.to_string())
 }
 
 /// Whether a request of another security server is for the witness.

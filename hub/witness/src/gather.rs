@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hub_core::configuration::{ConfigurationInForce, ListedWitness, WitnessPlace};
 use hub_messagelog::{LogError, MessageLog, replace_durably};
-use schemas::clock::{Clock, UnixMillis};
-use schemas::limits::WITNESS_TIMEOUT;
+use schemas::clock::{Clock, Stopwatch, UnixMillis};
+use schemas::limits::{WITNESS_REST, WITNESS_TIMEOUT};
 use schemas::tlog::witness::{AddCheckpoint, WitnessAnswer};
 use schemas::tlog::{Checkpoint, Note, NoteSignature, SplitView, WitnessPolicy, WitnessVerifier};
 
@@ -47,6 +47,8 @@ struct State {
     sizes: HashMap<String, u64>,
     /// Witnesses that gave no cosignature in the last round: since when, and why.
     troubles: BTreeMap<String, (UnixMillis, String)>,
+    /// Witnesses that let their time pass, since then.
+    resting: HashMap<String, Stopwatch>,
     /// The checkpoint that is being cosigned.
     gathering: Option<Tree>,
     /// The newest that the quorum has cosigned.
@@ -64,8 +66,10 @@ struct Tree {
 
 /// Why a witness gave no cosignature.
 enum Trouble {
-    /// It is away, slow, or answers nonsense.
+    /// It is away or answers nonsense.
     Away(String),
+    /// It let its time pass.
+    Silent,
     /// It knows another history of this log.
     OtherHistory(String, Option<Box<Alarm>>),
 }
@@ -131,6 +135,7 @@ impl Gatherer {
         let listed = configuration.witnesses().iter();
         let listed = listed.filter(|witness| policy.witnesses().contains(&witness.verifier));
         let due = listed.filter(|witness| witness.verifier.verify(&tree.note).is_err());
+        let due = due.filter(|witness| !self.rests(witness.verifier.name()));
         let mut asked: FuturesUnordered<_> = due
             .map(async |witness| (&witness.verifier, self.ask(witness, &tree, witnesses).await))
             .collect();
@@ -161,6 +166,7 @@ impl Gatherer {
         let mut state = self.state();
         state.troubles.retain(|name, _| names.contains(&name.as_str()));
         state.sizes.retain(|name, _| names.contains(&name.as_str()));
+        state.resting.retain(|name, _| names.contains(&name.as_str()));
         if names.is_empty() {
             (state.gathering, state.short_since) = (None, None);
             return None;
@@ -172,6 +178,10 @@ impl Gatherer {
             state.gathering = Some(Tree { size, note });
         }
         state.gathering.clone()
+    }
+
+    fn rests(&self, name: &str) -> bool {
+        self.state().resting.get(name).is_some_and(|since| since.elapsed() < WITNESS_REST)
     }
 
     async fn ask(
@@ -187,8 +197,7 @@ impl Gatherer {
             let (request, proof) = self.request(old, tree).await.map_err(Trouble::Away)?;
             let answer = witnesses.ask(&witness.place, request);
             let answer = tokio::time::timeout(WITNESS_TIMEOUT, answer).await;
-            let answer = answer.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
-            match answer.map_err(Trouble::Away)? {
+            match answer.map_err(|_| Trouble::Silent)?.map_err(Trouble::Away)? {
                 WitnessAnswer::Cosigned(lines) => {
                     return own_line(&witness.verifier, tree, lines).map_err(Trouble::Away);
                 }
@@ -250,6 +259,7 @@ impl Gatherer {
     ) -> Option<Alarm> {
         let name = witness.name().to_owned();
         let mut state = self.state();
+        state.resting.remove(&name);
         let trouble = match outcome {
             Ok(line) => {
                 if state.troubles.remove(&name).is_some() {
@@ -265,22 +275,24 @@ impl Gatherer {
             }
             Err(trouble) => trouble,
         };
+        if matches!(trouble, Trouble::Silent) {
+            state.resting.insert(name.clone(), self.clock.stopwatch());
+        }
         let known = state.troubles.get(&name);
         let news = |text: &str| known.is_none_or(|(_, before)| before != text);
         let (text, alarm) = match trouble {
-            Trouble::Away(text) => {
-                if news(&text) {
-                    tracing::warn!(witness = name, reason = text, "witness does not cosign");
-                }
-                (text, None)
-            }
+            Trouble::Silent => ("it does not answer in time".to_owned(), None),
+            Trouble::Away(text) => (text, None),
             Trouble::OtherHistory(text, alarm) => {
                 if news(&text) {
-                    tracing::error!(witness = name, reason = text, "witness does not cosign");
+                    tracing::error!(witness = name, reason = text, "witness saw another history");
                 }
                 (text, alarm)
             }
         };
+        if news(&text) {
+            tracing::warn!(witness = name, reason = text, "witness does not cosign");
+        }
         let since = known.map_or_else(|| self.clock.now(), |(since, _)| *since);
         state.troubles.insert(name, (since, text));
         alarm.map(|alarm| *alarm)

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use hub_core::policy::{Grant, GrantedPurpose};
 use hub_server::config::{
     AdminListener, Client, ConfigurationSource, EdgeListener, HubConfig, LogSection, MemberKeys,
-    PeerListener, Service,
+    PeerListener, Service, WitnessSection,
 };
 use pki::authority::{Authority, AuthorityFiles, Validity};
 use pki::signer::{self, NoteKey};
@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
 use crate::member::{NewMember, Registered};
 use crate::register_config::{self, RegisterAddresses};
-use crate::{assets, ports};
+use crate::{assets, ports, witnesses};
 
 /// Name of the register's security server among [`Layout::hubs`].
 pub const REGISTER_HUB: &str = "register";
@@ -55,6 +55,9 @@ pub struct Options {
     pub refresh_seconds: u64,
     /// The time at which keys and certificates are made.
     pub now: UnixMillis,
+    /// How many witnesses have to cosign a checkpoint; all security servers and the central server are listed.
+    /// 0: none are.
+    pub witness_quorum: usize,
 }
 
 impl Options {
@@ -66,6 +69,7 @@ impl Options {
             keep_bodies_bytes: 65_536,
             refresh_seconds: 30,
             now,
+            witness_quorum: 0,
         }
     }
 }
@@ -227,7 +231,9 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
         write_hub(&layout, options, agency, &place, &member)?;
         layout.hubs.insert(name, place);
     }
+    let witnesses = registered.iter().map(Registered::witness).collect();
     write_central(&layout, central_admin, &authority, registered)?;
+    witnesses::list(&layout, witnesses, options.witness_quorum)?;
     write_register(&layout)?;
     std::fs::write(layout.dir.join(LAYOUT_FILE), serde_json::to_vec_pretty(&layout)?)?;
     Ok(layout)
@@ -277,7 +283,12 @@ fn write_hub(
             key: "peer.key".into(),
         },
         admin: AdminListener { listen: place.admin },
-        log: LogSection { key: "log.key".into(), keep_bodies_bytes: options.keep_bodies_bytes },
+        log: LogSection {
+            key: "log.key".into(),
+            keep_bodies_bytes: options.keep_bodies_bytes,
+            witness_seconds: if options.witness_quorum == 0 { 10 } else { 1 },
+        },
+        witness: Some(WitnessSection { key: "witness.key".into() }),
         members: vec![MemberKeys {
             id: member.id.clone(),
             certificate: "signing.pem".into(),
@@ -360,7 +371,8 @@ fn write_central(
     let text = format!(
         "# The central server: builds, signs and serves the global configuration.\n\
          instance = \"{INSTANCE}\"\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\n\
-         data_dir = \"{}\"\ncontent_file = \"{}\"\nlog_key_file = \"{}\"\ncontent_poll_ms = 200\n\n\
+         data_dir = \"{}\"\ncontent_file = \"{}\"\nlog_key_file = \"{}\"\n\
+         witness_key_file = \"witness.key\"\ncontent_poll_ms = 200\n\n\
          [keys]\nthreshold = {THRESHOLD}\nsigning = [\n{}]\n",
         dir.join("data").display(),
         layout.content.display(),
@@ -394,6 +406,7 @@ fn write_central(
             legal_bases: vec![LEGAL_BASIS.to_owned()],
         }],
         central_log: Some(log.verifier().to_string()),
+        ..Content::default()
     })
 }
 

@@ -6,8 +6,11 @@ use anyhow::Context as _;
 use pki::authority::{Authority, Validity};
 use pki::signer::{self, NoteKey};
 use pki::trust::{Algorithm, Certificate};
-use schemas::configuration::{Member, SecurityServer, SigningCertificate, Subsystem};
+use schemas::configuration::{Member, SecurityServer, SigningCertificate, Subsystem, Witness};
 use schemas::identifier::{ClientId, MemberId, ServerId, SubsystemId};
+use schemas::tlog::policy::own_witness_name;
+
+use crate::witnesses::cosigner_key;
 
 /// A member with its subsystem and security server.
 pub(crate) struct NewMember<'a> {
@@ -21,6 +24,15 @@ pub(crate) struct NewMember<'a> {
 pub(crate) struct Registered {
     pub(crate) member: Member,
     pub(crate) server: SecurityServer,
+    witness_key: String,
+}
+
+impl Registered {
+    /// The security server as a witness.
+    pub(crate) fn witness(&self) -> Witness {
+        let (key, server) = (self.witness_key.clone(), Some(self.server.id.clone()));
+        Witness { key, server, url: None }
+    }
 }
 
 impl NewMember<'_> {
@@ -29,7 +41,7 @@ impl NewMember<'_> {
         Ok(format!("{}/hub-1", self.id).parse()?)
     }
 
-    /// Makes keys and certificates in `dir`: `signing`, `peer`, `edge`, `client` and `log`.
+    /// Makes keys and certificates in `dir`: `signing`, `peer`, `edge`, `client`, `log` and `witness`.
     pub(crate) fn equip(
         &self,
         dir: &Path,
@@ -59,8 +71,11 @@ impl NewMember<'_> {
         write("client", &authority.issue_client(&client_id, client.public_key(), validity)?)?;
         let origin = hub_server::hub::log_origin(&server);
         let log = NoteKey::new(&origin, key("log", Algorithm::Ed25519)?)?;
+        let witness =
+            NoteKey::new(&own_witness_name(&origin), key("witness", Algorithm::Ed25519)?)?;
         let subsystem = Subsystem { id: self.subsystem.clone(), name: self.title.to_owned() };
         Ok(Registered {
+            witness_key: cosigner_key(&witness)?,
             member: Member {
                 id: self.id.clone(),
                 name: self.title.to_owned(),

@@ -10,6 +10,7 @@ use hub_core::evidence::{self, EvidenceRefusal, Proved};
 use schemas::configuration::Anchor;
 use schemas::limits::EVIDENCE_FILE_MAX_BYTES;
 use schemas::record::Record;
+use schemas::tlog::Cosigned;
 use serde_json::{Value, json};
 
 use super::receipt;
@@ -100,12 +101,18 @@ fn as_json(proved: &Proved) -> Value {
         .iter()
         .map(|(index, record)| json!({ "index": index, "record": record }))
         .collect();
+    let by = proved.cosigned.by.iter();
+    let cosigned: Vec<Value> =
+        by.map(|(name, at)| json!({ "witness": name, "at": at.to_rfc3339() })).collect();
     json!({
         "verified": true,
         "log": proved.origin,
         "server": proved.server,
         "tree_size": proved.tree_size,
         "configuration_version": proved.configuration_version,
+        "witnesses": {
+            "cosigned": cosigned, "of": proved.cosigned.of, "quorum": proved.cosigned.quorum,
+        },
         "steps": steps,
         "records": records,
         "not_proved": proved.not_proved,
@@ -122,6 +129,7 @@ fn as_text(proved: &Proved) -> String {
     for step in &proved.steps {
         text.push_str(&format!("  ✓ {}\n", step.words()));
     }
+    text.push_str(&format!("\nwitnesses: {}\n", witnesses_text(&proved.cosigned)));
     for (index, record) in &proved.records {
         text.push_str(&record_text(*index, proved.tree_size, record));
     }
@@ -130,6 +138,18 @@ fn as_text(proved: &Proved) -> String {
         text.push_str(&format!("  – {line}\n"));
     }
     text
+}
+
+/// Who has seen the checkpoint, in words.
+fn witnesses_text(cosigned: &Cosigned) -> String {
+    let Cosigned { by, of, quorum } = cosigned;
+    if *of == 0 {
+        return "the configuration lists none for this log".to_owned();
+    }
+    let enough = if cosigned.reached() { "enough" } else { "too few" };
+    let names: Vec<String> = by.iter().map(|(name, at)| format!("\n  {name} at {at}")).collect();
+    let count = by.len();
+    format!("seen by {count} of {of}, {enough} where {quorum} are needed{}", names.concat())
 }
 
 /// A record in words, with its place in a log of `tree_size`.

@@ -27,7 +27,7 @@ pub use in_force::{ConfigurationInForce, KeyNotUsable, MemberKey};
 pub use refusal::{AnchorRefusal, ConfigurationRefusal};
 pub use sign::{SignFailure, document_text, sign};
 pub use trusted::{Accepted, Stored, Trusted, offered_version};
-pub use witnesses::{ListedWitness, WitnessPlace};
+pub use witnesses::{ListedWitness, WitnessPlace, witness_policy_in};
 
 #[cfg(test)]
 mod tests;

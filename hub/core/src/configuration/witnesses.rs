@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use schemas::configuration::{Content, Witness};
+use schemas::configuration::{Content, GlobalConfiguration, Witness};
 use schemas::identifier::ServerId;
-use schemas::limits::WITNESSES_MAX_COUNT;
+use schemas::limits::{CONFIGURATION_MAX_BYTES, WITNESSES_MAX_COUNT};
 use schemas::tlog::policy::own_witness_name;
-use schemas::tlog::{NoteVerifier, WitnessVerifier};
+use schemas::tlog::{Note, NoteVerifier, WitnessPolicy, WitnessVerifier};
 
 /// A witness, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,17 @@ pub enum WitnessPlace {
 /// The witnesses of a content; `check_content` has found them good.
 pub(super) fn listed(content: &Content) -> Vec<ListedWitness> {
     content.witnesses.iter().filter_map(|witness| read(witness).ok()).collect()
+}
+
+/// Whose cosignatures count for a log under a configuration, for those who hold its note and have verified it
+/// before; `None` when it cannot be read.
+#[must_use]
+pub fn witness_policy_in(configuration: &str, origin: &str) -> Option<WitnessPolicy> {
+    let note = Note::parse_up_to(CONFIGURATION_MAX_BYTES, configuration).ok()?;
+    let document: GlobalConfiguration = serde_json::from_str(note.text()).ok()?;
+    let listed = listed(&document.content);
+    let verifiers = listed.iter().map(|witness| &witness.verifier);
+    Some(WitnessPolicy::for_log(verifiers, document.content.witness_quorum, origin))
 }
 
 fn read(witness: &Witness) -> Result<ListedWitness, String> {
