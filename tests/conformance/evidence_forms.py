@@ -74,11 +74,11 @@ def verifies(key, signature, message, *how):
         return False
 
 
-def verifier_key(encoded):
-    """Name, id and key of a C2SP verifier key."""
+def verifier_key(encoded, kind=b"\x01"):
+    """Name, id and key of a C2SP verifier key; kind 4 is that of a witness's cosignatures."""
     name, key_id, key = encoded.split("+", 2)
     raw = from_base64(key)
-    need(raw[:1] == b"\x01", "a verifier key is not Ed25519")
+    need(raw[:1] == kind, "a verifier key is of another kind")
     need(sha256(name.encode(), b"\n", raw)[:4].hex() == key_id, "a verifier key's id is not its own")
     return name, key_id, ed25519.Ed25519PublicKey.from_public_bytes(raw[1:])
 

@@ -23,13 +23,13 @@ STEPS = {
     "form": "the file is an evidence file and has one spelling only",
     "configuration": "the global configuration is signed by the anchor's keys",
     "checkpoint": "the checkpoint is signed by a message log of a registered server",
+    "witnesses": "enough witnesses of the configuration cosigned the checkpoint",
     "records": "the records stand in that log, at these places, unchanged",
     "request": "the request was signed by the client's member, as recorded",
     "answer": "the answer was signed by the provider's member, to this request",
     "agreement": "records, messages and configuration agree on who, what and when",
 }
 NOT_PROVED = [
-    "that nobody was shown another version of the log: no witness has cosigned",
     "the time, beyond what the hubs' own clocks say",
     "who the user was, beyond what the client's system stated",
 ]
@@ -162,12 +162,16 @@ def check_configuration(note, anchor, at):
                    [identifier(s["id"], 4) for s in servers], [log.split("+")[0] for log in logs],
                    [c["certificate"] for m in members for c in m["signing_certificates"]]):
         need(len(set(listed)) == len(listed), "something is listed twice")
+    witnesses, quorum = found.get("witnesses", []), found.get("witness_quorum", 0)
+    need(quorum <= len(witnesses) and (quorum > 0) == bool(witnesses), "the quorum is not one")
+    for part in (0, 2):
+        parts = {witness["key"].split("+", 2)[part] for witness in witnesses}
+        need(len(parts) == len(witnesses), "a witness is listed twice")
     return found
 
 
 def check_checkpoint(note, configuration):
     signed, lines = read_note(note)
-    need(len(lines) == 1, "it has not exactly the log's own signature")
     name, key_id, signature = lines[0]
     for server in configuration["servers"]:
         own_name, own_id, key = verifier_key(server["log_key"])
@@ -175,8 +179,25 @@ def check_checkpoint(note, configuration):
             need(verifies(key, signature, signed.encode()), "its signature does not verify")
             fields = re.fullmatch(f"([^\n]+)\n{NUMBER}\n([^\n]+)\n", signed)
             need(fields and fields[1] == name, "it is not three lines of this log")
-            return server, int(fields[2]), from_base64(fields[3])
+            seen = check_cosignatures(signed, lines[1:], name, configuration)
+            return server, int(fields[2]), from_base64(fields[3]), seen
     raise Refused("no security server of the configuration has this log")
+
+
+def check_cosignatures(signed, lines, log, configuration):
+    """The witnesses that cosigned, all that count, and how many are needed."""
+    listed = [verifier_key(w["key"], b"\x04") for w in configuration.get("witnesses", [])]
+    listed = [key for key in listed if key[0] != f"{log}/witness"]
+    seen, begin = [], 0
+    for name, key_id, signature in lines:
+        places = [n for n, key in enumerate(listed) if n >= begin and key[:2] == (name, key_id)]
+        need(places, "a line is, in this order, of no witness that counts for this log")
+        at, begin = int.from_bytes(signature[:8], "big"), places[0] + 1
+        message = f"cosignature/v1\ntime {at}\n{signed}".encode()
+        need(len(signature) == 72, "a cosignature has not 72 bytes")
+        need(verifies(listed[places[0]][2], signature[8:], message), "a cosignature does not verify")
+        seen.append((name, at))
+    return seen, len(listed), configuration.get("witness_quorum", 0)
 
 
 def verify(data, anchor, say):
@@ -189,7 +210,9 @@ def verify(data, anchor, say):
     say("configuration")
     configuration = check_configuration(file["configuration"], anchor, at)
     say("checkpoint")
-    server, size, root = check_checkpoint(file["checkpoint"], configuration)
+    server, size, root, seen = check_checkpoint(file["checkpoint"], configuration)
+    if len(seen[0]) >= seen[2] > 0:
+        say("witnesses")
     say("records")
     indexes = [entry["index"] for entry in entries]
     need(sorted(set(indexes)) == indexes, "the records are not in the log's order")
@@ -225,7 +248,7 @@ def verify(data, anchor, say):
         need(record["configuration"] == configuration["version"], "... another configuration")
         own = client if record["side"] == "consumer" else service[:4]
         need(record["side"] != "hub" and own in clients, "the log's server serves neither side")
-    return entries, server, size, all("body" in message for message in file["messages"])
+    return entries, server, size, seen, all("body" in message for message in file["messages"])
 
 
 def report(path, anchor):
@@ -233,7 +256,7 @@ def report(path, anchor):
     taken = []
     try:
         with open(path, "rb") as file:
-            entries, server, size, kept = verify(file.read(), anchor, taken.append)
+            entries, server, size, seen, kept = verify(file.read(), anchor, taken.append)
     except OSError as error:
         print(f"{path}: cannot be read: {error.strerror}")
         return 2
@@ -250,6 +273,12 @@ def report(path, anchor):
         said = [str(entry["record"].get(name, "-"))
                 for name in ("kind", "outcome", "time", "client", "service", "endpoint", "purpose")]
         print(f"  record {entry['index']} of {size}: {', '.join(said)}")
+    by, count, quorum = seen
+    print(f"  seen by {len(by)} of {count} witnesses, {quorum} are needed")
+    for name, at in by:
+        print(f"    {name} at {at} seconds since 1970")
+    if len(by) < quorum or not by:
+        print("  not proved: that nobody was shown another version of the log")
     for gap in NOT_PROVED + ([] if kept else ["what a body said, where only its hash was kept"]):
         print(f"  not proved: {gap}")
     print(f"{path}: VERIFIED: {len(entries)} record(s) of {server['id']}")

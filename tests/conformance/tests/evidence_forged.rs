@@ -12,13 +12,15 @@ use hub_core::batch::{self, Batch};
 use hub_core::evidence;
 use hub_core::signature::signature_value;
 use pki::signer::NoteKey;
+use schemas::clock::UnixMillis;
 use schemas::configuration::GlobalConfiguration;
 use schemas::digest::Sha256;
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, RecordedLeaf};
 use schemas::record::{Kind, Record, Side};
+use schemas::tlog::cosignature::signed_message;
 use schemas::tlog::merkle::{leaf_hash, root_of};
-use schemas::tlog::{Checkpoint, Note, NoteSignature, NoteSigner as _};
+use schemas::tlog::{Checkpoint, Note, NoteSignature, NoteSigner as _, WitnessVerifier};
 
 use crate::evidence_by_python::Court;
 use crate::exchanges::Exchanges;
@@ -31,6 +33,9 @@ struct Parts {
     bases: Vec<String>,
     /// Lines of the checkpoint after the root.
     extension: String,
+    /// Positions among the configuration's witnesses (consumer's, provider's, central server's) of those that
+    /// cosign, in the order of their lines, with the seconds that each states.
+    cosigners: Vec<(usize, u64)>,
 }
 
 /// Every key of the federation in one hand.
@@ -39,6 +44,7 @@ struct Forge {
     log: Arc<NoteKey>,
     /// The consumer's and the provider's.
     keys: [SigningKeys; 2],
+    witnesses: [NoteKey; 3],
 }
 
 impl Forge {
@@ -48,7 +54,16 @@ impl Forge {
         let origin = hub_server::hub::log_origin(&server);
         let log = Arc::new(NoteKey::load(&origin, &dir(CONSUMER).join("log.key")).unwrap());
         let keys = [CONSUMER, PROVIDER].map(|hub| SigningKeys::load(&dir(hub)).unwrap());
-        Self { forger: Forger::new(&exchanges.layout).unwrap(), log, keys }
+        let central = exchanges.layout.dir.join("central");
+        let witnesses = [
+            ("UZ/GOV/NASP/hub-1", dir(CONSUMER)),
+            ("UZ/GOV/TAX/hub-1", dir(PROVIDER)),
+            ("UZ/central", central),
+        ];
+        let witnesses = witnesses.map(|(of, dir)| {
+            NoteKey::load(&format!("koprik/{of}/witness"), &dir.join("witness.key")).unwrap()
+        });
+        Self { forger: Forger::new(&exchanges.layout).unwrap(), log, keys, witnesses }
     }
 
     /// The file with its parts changed, signed and proved anew.
@@ -60,6 +75,7 @@ impl Forge {
             records: records.map(|r| Record::from_leaf(r.leaf.as_bytes()).unwrap()).collect(),
             bases: file.messages.iter().map(|message| message.base.clone()).collect(),
             extension: String::new(),
+            cosigners: Vec::new(),
         };
         change(&mut parts);
         let mut file = file.clone();
@@ -109,7 +125,15 @@ impl Forge {
         let text = format!("{checkpoint}{}", parts.extension);
         let signature = self.log.sign(text.as_bytes()).unwrap().to_vec();
         let line = NoteSignature::new(verifier.name(), verifier.key_id(), signature).unwrap();
-        file.checkpoint = Note::new(&text, vec![line]).unwrap().to_string();
+        let cosigners = parts.cosigners.iter().map(|cosigner| self.cosign(&text, *cosigner));
+        let lines = [line].into_iter().chain(cosigners).collect();
+        file.checkpoint = Note::new(&text, lines).unwrap().to_string();
+    }
+
+    fn cosign(&self, text: &str, (nth, seconds): (usize, u64)) -> NoteSignature {
+        let (key, at) = (&self.witnesses[nth], UnixMillis::from_seconds(seconds));
+        let verifier = WitnessVerifier::new(key.name(), key.public_key()).unwrap();
+        verifier.line(at, &key.sign(&signed_message(text, at)).unwrap()).unwrap()
     }
 }
 
@@ -269,6 +293,54 @@ const RECORDS: &[(&str, bool, Change)] = &[
 #[tokio::test]
 async fn records_and_checkpoints_that_say_something_else_are_judged_alike() {
     judge(RECORDS, &Exchanges::carried().await);
+}
+
+const COSIGNATURES: &[(&str, bool, Change)] = &[
+    ("both that count", true, |parts| parts.cosigners = vec![(1, 1), (2, 1)]),
+    ("one of two", true, |parts| parts.cosigners = vec![(2, 1)]),
+    ("at other times", true, |parts| parts.cosigners = vec![(1, 0), (2, 4_000_000_000)]),
+    ("in another order", false, |parts| parts.cosigners = vec![(2, 1), (1, 1)]),
+    ("one twice", false, |parts| parts.cosigners = vec![(1, 1), (1, 1)]),
+    ("one twice at two times", false, |parts| parts.cosigners = vec![(1, 1), (1, 2)]),
+    ("the log's own witness", false, |parts| parts.cosigners = vec![(0, 1)]),
+    ("the log's own and others", false, |parts| parts.cosigners = vec![(0, 1), (1, 1), (2, 1)]),
+    ("one that is not listed", false, |parts| {
+        parts.configuration.content.witnesses.pop();
+        parts.configuration.content.witness_quorum = 1;
+        parts.cosigners = vec![(2, 1)];
+    }),
+    ("one with another's key", false, |parts| {
+        let witnesses = &mut parts.configuration.content.witnesses;
+        let key = WitnessVerifier::new("koprik/UZ/central/witness", [9; 32]).unwrap();
+        witnesses[2].key = key.to_string();
+        parts.cosigners = vec![(2, 1)];
+    }),
+    ("a quorum of one", true, |parts| {
+        parts.configuration.content.witness_quorum = 1;
+        parts.cosigners = vec![(1, 1)];
+    }),
+    ("no quorum", false, |parts| parts.configuration.content.witness_quorum = 0),
+    ("a quorum of more than there are", false, |parts| {
+        parts.configuration.content.witness_quorum = 4;
+    }),
+    ("a witness listed twice", false, |parts| {
+        let witnesses = &mut parts.configuration.content.witnesses;
+        witnesses.push(witnesses[2].clone());
+    }),
+    ("no witnesses", true, |parts| {
+        parts.configuration.content.witnesses.clear();
+        parts.configuration.content.witness_quorum = 0;
+    }),
+    ("no witnesses and a cosignature", false, |parts| {
+        parts.configuration.content.witnesses.clear();
+        parts.configuration.content.witness_quorum = 0;
+        parts.cosigners = vec![(1, 1)];
+    }),
+];
+
+#[tokio::test]
+async fn cosignatures_that_are_right_and_do_not_count_are_judged_alike() {
+    judge(COSIGNATURES, &Exchanges::carried().await);
 }
 
 fn replace(parts: &mut Parts, nth: usize, from: &str, to: &str) {

@@ -12,7 +12,7 @@ use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
 use federation::raw::{self, Message};
 use federation::rogue::{self, RogueConsumer, SigningKeys};
 use federation::source::{self, Source};
-use federation::{Federation, Layout, Options, lay_out};
+use federation::{Federation, Layout, Options, lay_out, witnesses};
 use http::{Method, Request};
 use pki::authority::{Authority, AuthorityFiles, Validity};
 use pki::signer;
@@ -40,7 +40,9 @@ impl Exchanges {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(BEGIN);
         let agencies = Agency::named(PROVIDER).into_iter().collect();
-        let layout = lay_out(dir.path(), &Options { agencies, ..Options::all(BEGIN) }).unwrap();
+        let layout =
+            lay_out(dir.path(), &Options { agencies, witness_quorum: 2, ..Options::all(BEGIN) })
+                .unwrap();
         sign_with_p256(&layout, PROVIDER, "UZ/GOV/TAX");
         let source =
             Source::start(|_| source::answer(200, &[("Content-Type", "text/plain")], b"hi"));
@@ -77,6 +79,10 @@ async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec
     let denied = ask(federation, "GET", "/r1/UZ/GOV/TAX/tax/tax/persons/x", b"").await;
     let other = ask(federation, "GET", &format!("/r1/{ECHO}/b"), b"").await;
     let (plain, batch) = ask_as_rogue(federation, clock).await;
+    for hub in [CONSUMER, PROVIDER] {
+        let hub = federation.hub(hub).unwrap();
+        witnesses::cosigned(hub, &clock.stopwatch()).await.unwrap();
+    }
     let mut files = Vec::new();
     for (name, hub, exchange) in [
         ("consumer's", CONSUMER, &asked),
