@@ -42,6 +42,7 @@ fn demo_shows_a_verified_profile_with_evidence_of_every_exchange() {
     assert_eq!(find(&shown["profile"]["assessment"]["decision"], "monthly_soum"), Some(635_000));
     let evidence = shown["evidence"].as_array().unwrap();
     assert!(evidence.len() >= 8, "{} exchanges", evidence.len());
+    assert_eq!(shown["witnessed"], evidence.len(), "all of it is seen by enough witnesses");
     for item in evidence {
         let output = verify(Path::new(text(&item["file"])));
         assert!(output.status.success(), "{}", complaint(&output));

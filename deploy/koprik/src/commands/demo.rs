@@ -25,6 +25,9 @@ const APPLICANT: &str = "31505850010011";
 /// The day of the worked example.
 const APPLICATION_DATE: &str = "2026-03-02";
 
+/// Witnesses that have to cosign a checkpoint; every hub and the central server is one.
+const WITNESS_QUORUM: usize = 3;
+
 /// A demonstration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
@@ -101,7 +104,8 @@ impl Demo {
             "{} is not empty and holds no whole demo; choose another folder or empty it",
             dir.display()
         );
-        let layout = lay_out(&dir, &Options::all(clock.now()))?;
+        let options = Options { witness_quorum: WITNESS_QUORUM, ..Options::all(clock.now()) };
+        let layout = lay_out(&dir, &options)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
         let people = Population::new(self.seed, self.households, REFERENCE_DATE)?;
         let databases = Databases::in_folder(&layout.dir.join("databases"));
@@ -129,6 +133,7 @@ impl Demo {
             "verified": proof.verified(),
             "anchor": layout.anchor,
             "evidence": proof.as_json(),
+            "witnessed": proof.witnessed_count(),
             "addresses": addresses(layout),
             "population": written.map(population::as_json),
             "data": layout.dir,

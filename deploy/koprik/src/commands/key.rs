@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pki::signer::{self, NoteKey};
 use pki::trust::Algorithm;
+use schemas::tlog::{NoteSigner as _, WitnessVerifier};
 use serde_json::json;
 
 use crate::output;
@@ -19,6 +20,9 @@ pub(crate) struct Key {
     /// The name of a log or configuration key; its verifier key is printed.
     #[arg(long, value_name = "NAME")]
     verifier: Option<String>,
+    /// The name of a witness's key, the log's origin and `/witness`; its verifier key is printed.
+    #[arg(long, value_name = "NAME", conflicts_with = "verifier")]
+    witness: Option<String>,
 }
 
 fn parse_algorithm(text: &str) -> Result<Algorithm, String> {
@@ -28,8 +32,14 @@ fn parse_algorithm(text: &str) -> Result<Algorithm, String> {
 impl Key {
     pub(crate) fn run(self, json: bool) -> anyhow::Result<()> {
         let key = signer::generate(self.algorithm, &self.file)?;
-        let verifier = self.verifier.map(|name| NoteKey::new(&name, key)).transpose()?;
-        let verifier = verifier.map(|key| key.verifier().to_string());
+        let verifier = match (self.verifier, self.witness) {
+            (Some(name), _) => Some(NoteKey::new(&name, key)?.verifier().to_string()),
+            (None, Some(name)) => {
+                let public = NoteKey::new(&name, key)?.public_key();
+                Some(WitnessVerifier::new(&name, public)?.to_string())
+            }
+            (None, None) => None,
+        };
         let file = self.file.display().to_string();
         output::print(json, &json!({ "file": file, "verifier": verifier }), || {
             let shown =

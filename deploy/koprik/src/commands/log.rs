@@ -1,11 +1,11 @@
-//! `koprik log show|prove`: a hub's message log through its admin listener.
+//! `koprik log show|prove|alarms`: a hub's message log through its admin listener.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::receipt;
+use super::{receipt, split_view};
 use crate::ask::Admin;
 use crate::output;
 
@@ -16,6 +16,19 @@ pub(crate) enum Log {
     Show(Show),
     /// Write the evidence file of an exchange, or the inclusion proof or receipt of a record.
     Prove(Prove),
+    /// List split views that this hub has seen: logs that showed two histories.
+    Alarms(Alarms),
+}
+
+/// Which alarms.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Alarms {
+    /// The hub's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A folder to which each split view is written, to be verified offline.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
 }
 
 /// Which records.
@@ -76,6 +89,7 @@ impl Log {
         match self {
             Self::Show(show) => show.run(json).await,
             Self::Prove(prove) => prove.run(json).await,
+            Self::Alarms(alarms) => alarms.run(json).await,
         }
     }
 }
@@ -131,6 +145,26 @@ pub(crate) fn line(found: &Value) -> String {
         text("endpoint"),
         text("exchange"),
     )
+}
+
+impl Alarms {
+    async fn run(self, json: bool) -> anyhow::Result<()> {
+        let found = Admin::of(&self.config)?.json("/v1/alarms").await?;
+        let list = found.get("alarms").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut lines = Vec::new();
+        for (nth, alarm) in list.iter().enumerate() {
+            lines.push(split_view::alarm_text(alarm));
+            if let Some(dir) = &self.output {
+                let file = dir.join(format!("split-view-{}.json", nth + 1));
+                split_view::write(alarm, &file)?;
+                lines.push(format!("  written to {}", file.display()));
+            }
+        }
+        output::print(json, &found, || {
+            if lines.is_empty() { "no alarms".to_owned() } else { lines.join("\n") }
+        });
+        Ok(())
+    }
 }
 
 impl Prove {

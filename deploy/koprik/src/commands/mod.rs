@@ -9,6 +9,7 @@ mod population;
 mod profile;
 mod receipt;
 mod serve;
+mod split_view;
 mod verify;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
 //! `koprik verify FILE --anchor ANCHOR`: offline, step by step, in words. With `--log-key KEY` the
-//! file is a receipt. Exit code 0: everything holds; 1: a step does not hold, or a file cannot be
+//! file is a receipt, or a split view that a witness has seen. Exit code 0: everything holds; 1: a step does not hold, or a file cannot be
 //! read.
 
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use schemas::record::Record;
 use schemas::tlog::Cosigned;
 use serde_json::{Value, json};
 
-use super::receipt;
+use super::{receipt, split_view};
 use crate::output;
 
 /// A verification.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The evidence file, or a receipt (C2SP tlog-proof).
+    /// The evidence file, a receipt (C2SP tlog-proof), or a split view.
     file: PathBuf,
     /// The configuration anchor of the instance; for an evidence file.
     #[arg(long, value_name = "FILE", required_unless_present = "log_key")]
     anchor: Option<PathBuf>,
-    /// The verifier key of the log, `name+id+base64`; for a receipt. It proves that the record stands
-    /// in the log, not what the messages said.
+    /// The verifier key of the log, `name+id+base64`; for a receipt or a split view. A receipt proves that
+    /// the record stands in the log, not what the messages said.
     #[arg(long, value_name = "KEY", conflicts_with = "anchor")]
     log_key: Option<String>,
 }
@@ -33,6 +33,9 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         match (&self.anchor, &self.log_key) {
+            (_, Some(key)) if split_view::is_one(&self.file) => {
+                split_view::verify(&self.file, key, json)
+            }
             (_, Some(key)) => self.receipt(key, json),
             (Some(anchor), None) => self.evidence(anchor, json),
             (None, None) => bail!("give --anchor for an evidence file, --log-key for a receipt"),

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use federation::Layout;
 use serde_json::{Value, json};
 
 use super::register_hub;
 use crate::ask::Admin;
 use crate::commands::verify;
+
+/// Tries of 50 ms each until the records have been seen by the witnesses.
+const COSIGNED_TRIES: u32 = 100;
 
 /// Evidence files with what the verifier says of each.
 pub(crate) struct Proof {
@@ -20,6 +25,8 @@ struct Evidence {
     file: PathBuf,
     service: String,
     refused: Option<String>,
+    /// Enough witnesses have cosigned its checkpoint.
+    witnessed: bool,
 }
 
 impl Proof {
@@ -31,18 +38,21 @@ impl Proof {
         std::fs::create_dir_all(&dir)?;
         let mut exchanges = BTreeSet::new();
         find_exchanges(profile, &mut exchanges);
+        wait_for_witnesses(&admin).await?;
         let mut files = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             let file = dir.join(format!("{exchange}.json"));
             std::fs::write(&file, admin.bytes(&format!("/v1/evidence/{exchange}")).await?)?;
-            let (service, refused) = match verify::file(&file, &anchor)? {
-                Err(refused) => (String::new(), Some(refused.to_string())),
+            let (service, refused, witnessed) = match verify::file(&file, &anchor)? {
+                Err(refused) => (String::new(), Some(refused.to_string()), false),
                 Ok(proved) => {
+                    let witnessed = proved.cosigned.reached();
                     let first = proved.records.into_iter().next();
-                    (first.and_then(|(_, record)| record.service).unwrap_or_default(), None)
+                    let service = first.and_then(|(_, record)| record.service);
+                    (service.unwrap_or_default(), None, witnessed)
                 }
             };
-            files.push(Evidence { exchange, file, service, refused });
+            files.push(Evidence { exchange, file, service, refused, witnessed });
         }
         files.sort_by(|a, b| a.service.cmp(&b.service));
         Ok(Self { files })
@@ -51,6 +61,11 @@ impl Proof {
     /// Whether there is evidence and all of it verifies.
     pub(crate) fn verified(&self) -> bool {
         !self.files.is_empty() && self.files.iter().all(|evidence| evidence.refused.is_none())
+    }
+
+    /// How many of them enough witnesses have seen.
+    pub(crate) fn witnessed_count(&self) -> usize {
+        self.files.iter().filter(|evidence| evidence.witnessed).count()
     }
 
     pub(crate) fn as_json(&self) -> Value {
@@ -63,8 +78,10 @@ impl Proof {
     pub(crate) fn as_text(&self, anchor: &Path) -> String {
         let good = self.files.iter().filter(|evidence| evidence.refused.is_none()).count();
         let mut text = format!(
-            "\nevidence: {good} of {} exchanges verified offline with the anchor alone\n",
-            self.files.len()
+            "\nevidence: {good} of {} exchanges verified offline with the anchor alone, {} of them seen by \
+             enough witnesses\n",
+            self.files.len(),
+            self.witnessed_count()
         );
         let mut services: Vec<(&str, usize)> = Vec::new();
         for evidence in &self.files {
@@ -88,6 +105,26 @@ impl Proof {
         }
         text
     }
+}
+
+/// Waits until the witnesses have seen what is in the log now. Evidence without them verifies too, so that the
+/// demo goes on when they do not come.
+async fn wait_for_witnesses(admin: &Admin) -> anyhow::Result<()> {
+    let records = gauge(admin, "koprik_log_records").await?;
+    for _ in 0..COSIGNED_TRIES {
+        if gauge(admin, "koprik_cosigned_records").await? >= records {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn gauge(admin: &Admin, name: &str) -> anyhow::Result<u64> {
+    let text = admin.bytes("/metrics").await?;
+    let text = String::from_utf8_lossy(&text);
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("the hub has no metric {name}"))?.parse()?)
 }
 
 /// Every `exchange` that stands anywhere in the profile.
