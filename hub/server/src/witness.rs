@@ -170,13 +170,14 @@ async fn record(hub: &Hub, configuration: &ConfigurationInForce, alarm: &Alarm) 
 pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     let rounds = async {
         loop {
+            // First a pause: a hub that starts has exchanges to carry.
+            tokio::time::sleep(Duration::from_secs(hub.witnessing.seconds)).await;
             if let Some(configuration) = hub.in_force.load_full() {
                 let witnesses = Witnesses { hub: &hub, configuration: &configuration };
                 for alarm in hub.witnessing.gatherer.round(&configuration, &witnesses).await {
                     record(&hub, &configuration, &alarm).await;
                 }
             }
-            tokio::time::sleep(Duration::from_secs(hub.witnessing.seconds)).await;
         }
     };
     tokio::select! {

@@ -40,9 +40,11 @@ impl Exchanges {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(BEGIN);
         let agencies = Agency::named(PROVIDER).into_iter().collect();
-        let layout =
-            lay_out(dir.path(), &Options { agencies, witness_quorum: 2, ..Options::all(BEGIN) })
-                .unwrap();
+        let layout = lay_out(
+            dir.path(),
+            &Options { agencies, witness_quorum: 2, witness_seconds: 1, ..Options::all(BEGIN) },
+        )
+        .unwrap();
         sign_with_p256(&layout, PROVIDER, "UZ/GOV/TAX");
         let source =
             Source::start(|_| source::answer(200, &[("Content-Type", "text/plain")], b"hi"));

@@ -58,6 +58,8 @@ pub struct Options {
     /// How many witnesses have to cosign a checkpoint; all security servers and the central server are listed.
     /// 0: none are.
     pub witness_quorum: usize,
+    /// Seconds between two looks whether a log has grown that the witnesses are to see.
+    pub witness_seconds: u64,
 }
 
 impl Options {
@@ -70,6 +72,7 @@ impl Options {
             refresh_seconds: 30,
             now,
             witness_quorum: 0,
+            witness_seconds: 10,
         }
     }
 }
@@ -286,7 +289,7 @@ fn write_hub(
         log: LogSection {
             key: "log.key".into(),
             keep_bodies_bytes: options.keep_bodies_bytes,
-            witness_seconds: if options.witness_quorum == 0 { 10 } else { 1 },
+            witness_seconds: options.witness_seconds,
         },
         witness: Some(WitnessSection { key: "witness.key".into() }),
         members: vec![MemberKeys {

@@ -33,7 +33,9 @@ use schemas::tlog::{Checkpoint, Note, NoteVerifier, SplitView, WitnessVerifier};
 async fn started(edit: impl FnOnce(&mut Content)) -> (Pair, Stopwatch, tempfile::TempDir) {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::machine());
     let agencies = federation::agencies::Agency::named(PROVIDER).into_iter().collect();
-    let options = Options { agencies, witness_quorum: 2, ..Options::all(clock.now()) };
+    let (witness_quorum, witness_seconds) = (2, 1);
+    let options =
+        Options { agencies, witness_quorum, witness_seconds, ..Options::all(clock.now()) };
     let layout = lay_out(dir.path(), &options).unwrap();
     let mut content = layout.read_content().unwrap();
     edit(&mut content);

@@ -25,8 +25,9 @@ const APPLICANT: &str = "31505850010011";
 /// The day of the worked example.
 const APPLICATION_DATE: &str = "2026-03-02";
 
-/// Witnesses that have to cosign a checkpoint; every hub and the central server is one.
-const WITNESS_QUORUM: usize = 3;
+/// Witnesses that have to cosign a checkpoint (every hub and the central server is one), and seconds between two
+/// rounds: the first is after the profile, on most machines, whose processors it would share with a dozen hubs.
+const WITNESSES: (usize, u64) = (3, 3);
 
 /// A demonstration.
 #[derive(Debug, clap::Args)]
@@ -104,7 +105,8 @@ impl Demo {
             "{} is not empty and holds no whole demo; choose another folder or empty it",
             dir.display()
         );
-        let options = Options { witness_quorum: WITNESS_QUORUM, ..Options::all(clock.now()) };
+        let (witness_quorum, witness_seconds) = WITNESSES;
+        let options = Options { witness_quorum, witness_seconds, ..Options::all(clock.now()) };
         let layout = lay_out(&dir, &options)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
         let people = Population::new(self.seed, self.households, REFERENCE_DATE)?;
