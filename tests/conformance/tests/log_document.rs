@@ -104,10 +104,11 @@ async fn recipe_and_commands_verify_the_logs_of_two_hubs_and_the_central_server_
     };
     let hub = |name| exchanges.layout.place(name).unwrap().dir.join("data/log/tlog");
     let central = exchanges.layout.dir.join("central/data/log/tlog");
+    let central_key = content.central_log.clone().unwrap();
     for (log, key) in [
         (hub(CONSUMER), key("UZ/GOV/NASP")),
         (hub(PROVIDER), key("UZ/GOV/TAX")),
-        (central, content.central_log.clone().unwrap()),
+        (central, central_key.clone()),
     ] {
         let said = outsider.recipe(&log, &key);
         assert_eq!(said.code, Some(0), "{}", said.text);
@@ -115,6 +116,8 @@ async fn recipe_and_commands_verify_the_logs_of_two_hubs_and_the_central_server_
         let said = outsider.commands(&log, &key);
         assert_eq!(said.code, Some(0), "{}", said.text);
         assert!(said.text.ends_with("VERIFIED\n"), "{}", said.text);
+        // Go opens a hub's cosigned checkpoint like any other and finds it on the log's way.
+        assert_eq!(said.text.contains("consistency: "), key != central_key, "{}", said.text);
     }
     let crossed = outsider.commands(&hub(CONSUMER), &key("UZ/GOV/TAX"));
     assert_eq!(crossed.code, Some(1), "{}", crossed.text);

@@ -135,7 +135,7 @@ func checkTiles(dir string, size int64, tree computed) (int, error) {
 	}
 	return count, filepath.Walk(dir, func(file string, info os.FileInfo, err error) error {
 		name, _ := filepath.Rel(dir, file)
-		if err != nil || info.IsDir() || name == "checkpoint" || strings.HasSuffix(name, ".tmp") {
+		if err != nil || info.IsDir() || name == "checkpoint" || name == cosigned || strings.HasSuffix(name, ".tmp") {
 			return err
 		}
 		// A partial tile of an earlier checkpoint may stay: it is the begin of the one that is there now.
@@ -179,6 +179,14 @@ func leafHashes(bundle []byte) ([]byte, error) {
 	return hashes, err
 }
 
+// cosigned is the newest checkpoint that enough witnesses have seen, where there are witnesses.
+const cosigned = "checkpoint.cosigned"
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
 func checkLog(key, dir, old, proofs string) error {
 	tree, err := readCheckpoint(key, filepath.Join(dir, "checkpoint"))
 	if err != nil {
@@ -204,6 +212,12 @@ func checkLog(key, dir, old, proofs string) error {
 	holds("tiles: %d, each with the hashes of the records", count)
 	if err := checkPaths(dir, tree, hashes); err != nil {
 		return err
+	}
+	// Opened like any checkpoint: the witnesses' signatures are of unknown keys here, and ignored.
+	if file := filepath.Join(dir, cosigned); exists(file) {
+		if err := checkExtends(key, dir, file, tree); err != nil {
+			return fmt.Errorf("%s: %v", cosigned, err)
+		}
 	}
 	if old != "" {
 		if err := checkExtends(key, dir, old, tree); err != nil {
