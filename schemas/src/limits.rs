@@ -56,3 +56,13 @@ pub const EVIDENCE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 pub const TLOG_PROOF_MAX_BYTES: usize = 256 * 1024;
 /// Subjects in one record; a call about more people than this is a bulk call and is refused.
 pub const SUBJECTS_MAX_COUNT: usize = 100;
+/// Bytes of one timestamp query: a digest, a nonce and a few identifiers (RFC 3161 §2.4.1).
+pub const TIMESTAMP_QUERY_MAX_BYTES: usize = 4 * 1024;
+/// Bytes of one timestamp reply: a signature and a chain of certificates.
+pub const TIMESTAMP_REPLY_MAX_BYTES: usize = 64 * 1024;
+/// Time for one timestamp authority to answer before the next is asked.
+pub const TIMESTAMP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timestamp authorities in one global configuration: each may cost a hub its whole timeout.
+pub const TIMESTAMP_AUTHORITIES_MAX_COUNT: usize = 16;
+/// Connections that a timestamp authority serves at once.
+pub const TIMESTAMP_CONNECTIONS_MAX_COUNT: usize = 256;
