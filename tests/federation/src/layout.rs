@@ -394,6 +394,7 @@ fn write_central(
             legal_bases: vec![LEGAL_BASIS.to_owned()],
         }],
         central_log: Some(log.verifier().to_string()),
+        timestamp_authorities: Vec::new(),
     })
 }
 
