@@ -5,6 +5,7 @@
 //! checkpoint holds the records, the records name the messages, the members signed the messages. Every
 //! byte of the file takes part in a step, so that a change of any one is refused.
 
+use pki::timestamp::VerifiedTimestamp;
 use schemas::clock::UnixMillis;
 use schemas::configuration::Anchor;
 use schemas::digest::Sha256;
@@ -21,6 +22,7 @@ use crate::configuration::{ConfigurationInForce, Trusted};
 use crate::headers;
 use crate::signature::{ReadBase, ReceivedSignature};
 use crate::target::Target;
+use crate::timestamp;
 use crate::verification;
 
 /// The steps of a verification, in their order.
@@ -34,6 +36,8 @@ pub enum Step {
     Checkpoint,
     /// The records are in the checkpoint's tree.
     Records,
+    /// A timestamp authority that the configuration lists has stamped the checkpoint.
+    Timestamp,
     /// The request is the one recorded, signed by the client's member.
     Request,
     /// The answer is the one recorded, signed by the provider's member and bound to the request.
@@ -51,6 +55,7 @@ impl Step {
             Self::Configuration => "the global configuration is signed by the anchor's keys",
             Self::Checkpoint => "the checkpoint is signed by a message log of a registered server",
             Self::Records => "the records stand in that log, at these places, unchanged",
+            Self::Timestamp => "a timestamp authority of the configuration stamped the checkpoint",
             Self::Request => "the request was signed by the client's member, as recorded",
             Self::Answer => "the answer was signed by the provider's member, to this request",
             Self::Agreement => "records, messages and configuration agree on who, what and when",
@@ -81,6 +86,8 @@ pub struct Proved {
     pub configuration_version: u64,
     /// The records with their places.
     pub records: Vec<(u64, Record)>,
+    /// When the records existed at the latest, by a timestamp authority; `None`: no timestamp.
+    pub timestamp: Option<VerifiedTimestamp>,
     /// The steps that hold.
     pub steps: Vec<Step>,
     /// What this file does not prove, in words.
@@ -102,18 +109,22 @@ pub fn verify(bytes: &[u8], anchor: &Anchor) -> Result<Proved, EvidenceRefusal> 
     let configuration = check_configuration(&file.configuration, anchor, first.1.time)?;
     let (server, checkpoint) = check_checkpoint(&file.checkpoint, &configuration)?;
     check_inclusion(&file, &checkpoint)?;
+    let stamped = timestamp::check(&file, configuration.timestamp_authorities());
+    let timestamp = stamped.map_err(|error| refuse(Step::Timestamp)(&error.to_string()))?;
     let messages = Messages::read(&file, &records)?;
     messages.check_request(&configuration)?;
     messages.check_answer(&configuration)?;
     messages.check_agreement(&configuration, &server)?;
     let mut steps = vec![Step::Form, Step::Configuration, Step::Checkpoint, Step::Records];
+    steps.extend(timestamp.as_ref().map(|_| Step::Timestamp));
     steps.push(Step::Request);
     if messages.answer.is_some() {
         steps.push(Step::Answer);
     }
     steps.push(Step::Agreement);
     Ok(Proved {
-        not_proved: messages.not_proved(),
+        not_proved: messages.not_proved(timestamp.as_ref()),
+        timestamp,
         origin: checkpoint.origin,
         server,
         tree_size: checkpoint.size,
@@ -374,10 +385,12 @@ impl<'f> Messages<'f> {
         Ok(())
     }
 
-    fn not_proved(&self) -> Vec<String> {
+    fn not_proved(&self, stamped: Option<&VerifiedTimestamp>) -> Vec<String> {
+        let times = self.records.iter().map(|(_, record)| record.time);
+        let time = timestamp::not_proved(stamped, times.max().unwrap_or_default());
         let mut list = vec![
             "that nobody was shown another version of the log: no witness has cosigned".to_owned(),
-            "the time, beyond what the hubs' own clocks say: there is no timestamp".to_owned(),
+            time.to_owned(),
             "who the user was, beyond what the client's system stated".to_owned(),
         ];
         let messages = [Some(&self.request), self.answer.as_ref()];

@@ -3,7 +3,8 @@
 //! No sockets, files, clock, randomness or async. The order of an exchange is the order of the modules:
 //! [`target`] reads the request line, [`headers`] says which headers travel, [`signature`] binds
 //! them, [`configuration`] says who may sign, [`replay`] forgets nothing for a minute, [`contract`]
-//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards.
+//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards,
+//! with a [`timestamp`] where there is one.
 
 pub mod batch;
 pub mod configuration;
@@ -17,4 +18,5 @@ pub mod signature;
 pub mod strict_json;
 pub mod subjects;
 pub mod target;
+pub mod timestamp;
 pub mod verification;

@@ -99,7 +99,7 @@ pub fn check_certificates(content: &Content) -> Result<(), ContentFaults> {
 }
 
 /// The timestamp authorities with their certificates, or a sentence for one that cannot be read.
-pub(super) fn timestamp_authorities(
+pub(crate) fn timestamp_authorities(
     content: &Content,
 ) -> impl Iterator<Item = Result<TrustedAuthority, String>> {
     content.timestamp_authorities.iter().map(|listed| {

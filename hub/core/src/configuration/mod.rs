@@ -21,6 +21,7 @@ mod refusal;
 mod sign;
 mod trusted;
 
+pub(crate) use content::timestamp_authorities;
 pub use content::{ContentFaults, check_certificates, check_content};
 pub use in_force::{ConfigurationInForce, KeyNotUsable, MemberKey};
 pub use refusal::{AnchorRefusal, ConfigurationRefusal};
