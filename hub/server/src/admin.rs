@@ -126,7 +126,8 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let version = hub.in_force.load().as_ref().map(|c| c.version());
-    let body = json!({"live": true, "ready": ready, "reasons": reasons,
+    let warnings: Vec<String> = hub.timestamps.warning().into_iter().collect();
+    let body = json!({"live": true, "ready": ready, "reasons": reasons, "warnings": warnings,
         "server": hub.server, "configuration_version": version, "configuration_expires": expires,
         "log_records": hub.journal.log.size()});
     (status, Json(body)).into_response()
@@ -136,11 +137,17 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     let configuration = hub.in_force.load();
     let expires = configuration.as_ref().map_or(0, |c| c.document().expires.seconds());
     let version = configuration.as_ref().map_or(0, |c| c.version());
-    let text = hub.metrics.render(&[
+    let mut gauges = vec![
         ("koprik_log_records", "records in the message log", hub.journal.log.size()),
         ("koprik_configuration_version", "global configuration in force", version),
         ("koprik_configuration_expires_seconds", "end of its validity, Unix seconds", expires),
-    ]);
+        ("koprik_timestamp_tree_size", "records under a timestamp", hub.timestamps.store.last()),
+    ];
+    if let Some(last) = hub.timestamps.last() {
+        let age = hub.clock.now().since(last).as_secs();
+        gauges.push(("koprik_timestamp_age_seconds", "age of the last timestamp", age));
+    }
+    let text = hub.metrics.render(&gauges);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

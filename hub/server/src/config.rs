@@ -100,6 +100,14 @@ pub struct LogSection {
     /// Bodies up to this size are kept, sealed, in the evidence; 0 keeps none.
     #[serde(default)]
     pub keep_bodies_bytes: usize,
+    /// Seconds between two timestamps on checkpoints, where the global configuration lists
+    /// timestamp authorities and records have come.
+    #[serde(default = "default_timestamp_seconds")]
+    pub timestamp_seconds: u64,
+}
+
+fn default_timestamp_seconds() -> u64 {
+    60
 }
 
 /// A member's signing key and certificate.
@@ -238,6 +246,9 @@ impl HubConfig {
         if self.configuration.refresh_seconds == 0 {
             return Err("configuration.refresh_seconds must be at least 1".into());
         }
+        if self.log.timestamp_seconds == 0 {
+            return Err("log.timestamp_seconds must be at least 1".into());
+        }
         for service in &self.services {
             let scheme_ok = service.url.parse::<http::Uri>().is_ok_and(|url| {
                 url.scheme_str() == Some("http") && url.host().is_some() && url.query().is_none()
@@ -293,6 +304,7 @@ mod tests {
         let config = load(MINIMAL).unwrap();
         assert!(config.peer.key.is_absolute() && config.peer.key.ends_with("peer.key"));
         assert_eq!(config.configuration.refresh_seconds, 30);
+        assert_eq!(config.log.timestamp_seconds, 60);
     }
 
     #[test]
@@ -306,6 +318,8 @@ mod tests {
             "[admin]\n listen = \"0.0.0.0:1\"",
         );
         assert!(load(&admin).unwrap_err().contains("admin.listen"));
+        let never = format!("{MINIMAL}\ntimestamp_seconds = 0");
+        assert!(load(&never).unwrap_err().contains("log.timestamp_seconds"));
         let grant = format!(
             "{MINIMAL}\n[[grants]]\nid = \"g\"\nclient = \"UZ/A/B/C\"\nservice = \"UZ/GOV/TAX/tax/tax\"\npurposes = []"
         );

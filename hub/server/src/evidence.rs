@@ -9,8 +9,9 @@ use std::sync::Arc;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hub_core::evidence;
+use hub_core::{evidence, timestamp};
 use hub_messagelog::{IndexKey, IndexKind, Order, Query};
+use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
 use schemas::problem::ProblemCode;
 use schemas::record::{Kind, Record, Side};
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
 use crate::refresh;
 use crate::state::Hub;
+use crate::timestamps::Stamped;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +47,12 @@ pub(crate) async fn file(
         .configuration
         .ok_or_else(|| not_found("the exchange ended before there was a global configuration"))?;
     hub.journal.act("evidence-taken").await?;
-    let checkpoint = hub.journal.log.checkpoint_covering(last.index).await?;
+    let configuration = refresh::kept(&hub.data_dir, version)
+        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let (checkpoint, timestamp) = match stamped(&hub, last.index, &configuration).await? {
+        Some(stamped) => (stamped.checkpoint, Some(base64(&stamped.token))),
+        None => (hub.journal.log.checkpoint_covering(last.index).await?, None),
+    };
     let size = read_checkpoint(&checkpoint)?.size;
     let mut messages = Vec::new();
     let mut records = Vec::new();
@@ -59,12 +66,36 @@ pub(crate) async fn file(
         let proof = blocking(move || log.inclusion_proof(index, size)).await?;
         records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
     }
-    let configuration = refresh::kept(&hub.data_dir, version)
-        .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let format = FORMAT.to_owned();
-    let file = EvidenceFile { checkpoint, configuration, format, messages, records };
+    let file = EvidenceFile { checkpoint, configuration, format, messages, records, timestamp };
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, evidence::to_text(&file)).into_response())
+}
+
+/// Stamped checkpoints that are tried: an authority may not have been listed at the exchange's time.
+const STAMPED_TRIED_COUNT: usize = 8;
+
+/// The earliest stamped checkpoint that covers the record, with a token that an auditor will accept
+/// under this configuration.
+async fn stamped(
+    hub: &Arc<Hub>,
+    index: u64,
+    configuration: &str,
+) -> Result<Option<Stamped>, Fault> {
+    let (store, published) = (hub.timestamps.store.clone(), hub.journal.log.published_size());
+    let authorities = timestamp::listed_in(configuration);
+    if authorities.is_empty() {
+        return Ok(None);
+    }
+    blocking(move || {
+        let sizes = store.covering(index, STAMPED_TRIED_COUNT).into_iter();
+        let mut read =
+            sizes.filter(|size| *size <= published).filter_map(|size| store.read(size).ok());
+        Ok(read.find(|Stamped { checkpoint, token, .. }| {
+            timestamp::check_token(token, checkpoint, &authorities).is_ok()
+        }))
+    })
+    .await
 }
 
 /// The records on one side that belong together, in the log's order.

@@ -1,7 +1,7 @@
 //! A security server: what its parts share, how it starts, and how it stops.
 //!
-//! Shutdown order: listeners stop accepting and drain, the refresher ends, then the message log writes its
-//! last checkpoint and closes.
+//! Shutdown order: listeners stop accepting and drain, the refresher and the stamper end, then the message
+//! log writes its last checkpoint and closes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,7 @@ use crate::local::{Local, certificate};
 use crate::metrics::Metrics;
 use crate::refresh;
 use crate::state::Hub;
+use crate::timestamps::{self, Timestamps};
 
 /// Why a hub does not start. Each text names the repair.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +210,8 @@ pub async fn start(
         Arc::new(move || -> Arc<ServerConfig> { peer_tls.clone() });
     tasks.spawn(peer_bound.adding_nothing().serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
-    tasks.spawn(refresh::run(hub.clone(), stopped));
+    tasks.spawn(refresh::run(hub.clone(), stopped.clone()));
+    tasks.spawn(timestamps::run(hub.clone(), stopped));
     hub.journal.act("start").await?;
     tracing::info!(server = %hub.server, took_ms = watch_start.elapsed_us() / 1000, "hub started");
     Ok(RunningHub { hub, addresses, stop, tasks })
@@ -243,7 +245,17 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
     let in_force: InForce = Arc::new(ArcSwapOption::from(in_force.map(Arc::new)));
     let local = Local::load(config)?;
     let journal = open_journal(config, clock)?;
+    let stamped = config.data_dir.join("log").join("timestamps");
+    let store = timestamps::Store::open(stamped.clone()).map_err(|error| data(&stamped, error))?;
     let replay = remembered(&journal, clock.now());
+    if store.last() > journal.log.size() {
+        let (stamped, records) = (store.last(), journal.log.size());
+        tracing::error!(
+            stamped,
+            records,
+            "the log is shorter than a stamped checkpoint; restore it"
+        );
+    }
     let identity = identity(&config.peer.certificate, &config.peer.key)?;
     let registered = Arc::new(Registered(in_force.clone()));
     let peer_tls = PeerTls::new(&identity, registered, clock, &[b"h2"])
@@ -268,6 +280,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         authentication_certificate: identity.certificate().fingerprint(),
         sources: clients::source_client(),
         central: clients::central_client(),
+        timestamps: Timestamps::new(store, config.log.timestamp_seconds),
         consumer_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         provider_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         metrics: Metrics::default(),

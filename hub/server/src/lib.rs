@@ -25,6 +25,7 @@ mod signing;
 mod source;
 mod spool;
 mod state;
+mod timestamps;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};

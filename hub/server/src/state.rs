@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::signing::MemberSigner;
+use crate::timestamps::Timestamps;
 
 /// What the parts of a hub share.
 pub(crate) struct Hub {
@@ -42,6 +43,7 @@ pub(crate) struct Hub {
     pub(crate) authentication_certificate: Sha256,
     pub(crate) sources: SourceClient,
     pub(crate) central: CentralClient,
+    pub(crate) timestamps: Timestamps,
     pub(crate) consumer_places: Semaphore,
     pub(crate) provider_places: Semaphore,
     pub(crate) metrics: Metrics,

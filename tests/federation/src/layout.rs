@@ -277,7 +277,11 @@ fn write_hub(
             key: "peer.key".into(),
         },
         admin: AdminListener { listen: place.admin },
-        log: LogSection { key: "log.key".into(), keep_bodies_bytes: options.keep_bodies_bytes },
+        log: LogSection {
+            key: "log.key".into(),
+            keep_bodies_bytes: options.keep_bodies_bytes,
+            timestamp_seconds: 1,
+        },
         members: vec![MemberKeys {
             id: member.id.clone(),
             certificate: "signing.pem".into(),
