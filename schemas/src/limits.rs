@@ -61,12 +61,10 @@ pub const TIMESTAMP_QUERY_MAX_BYTES: usize = 4 * 1024;
 /// Bytes of one timestamp reply: a signature and a chain of certificates.
 pub const TIMESTAMP_REPLY_MAX_BYTES: usize = 64 * 1024;
 /// Time for one timestamp authority to answer before the next is asked.
-pub const TIMESTAMP_TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMESTAMP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timestamp authorities in one global configuration: each may cost a hub its whole timeout.
 pub const TIMESTAMP_AUTHORITIES_MAX_COUNT: usize = 16;
 /// How long a hub leaves a timestamp authority alone that keeps failing.
 pub const TIMESTAMP_REST_MAX: Duration = Duration::from_secs(15 * 60);
 /// Stamped checkpoints that a hub knows by heart, 8 bytes each: half a year at one a minute.
 pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
-/// Connections that a timestamp authority serves at once.
-pub const TIMESTAMP_CONNECTIONS_MAX_COUNT: usize = 256;

@@ -6,6 +6,7 @@ use std::path::Path;
 use hub_core::configuration::{ConfigurationRefusal, ContentFaults, SignFailure};
 use hub_messagelog::LogError;
 use pki::signer::NoteKeyError;
+use pki::timestamp::TimestampAuthorityError;
 
 /// A failure of the central server. While it runs, the last good version stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,9 @@ pub enum CentralError {
     /// The log.
     #[error("central server: {0}")]
     Log(#[from] LogError),
+    /// The timestamp authority's key or certificate.
+    #[error("timestamp authority: {0}")]
+    TimestampAuthority(#[from] TimestampAuthorityError),
     /// The server is stopping.
     #[error("central server: it is stopping; try again after its start")]
     Stopping,

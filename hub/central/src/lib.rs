@@ -39,10 +39,14 @@ mod error;
 mod http;
 mod publisher;
 mod start;
+mod timestamp_authority;
 
 pub use config::{CentralConfig, KeyFile, KeysConfig};
 pub use error::CentralError;
 pub use start::{RunningCentral, start};
+pub use timestamp_authority::{
+    RunningTimestampAuthority, TimestampAuthorityConfig, start_timestamp_authority,
+};
 
 #[cfg(test)]
 mod tests;
