@@ -7,6 +7,7 @@
 //! DIR/agencies/NAME.toml              one adapter process each
 //! DIR/databases/NAME.sqlite           the agencies' own data
 //! DIR/register/register.toml
+//! DIR/timestamps/timestamp-authority.toml, key, certificate
 //! DIR/adapters, DIR/schemas           definitions and contracts
 //! ```
 
@@ -33,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
 use crate::member::{NewMember, Registered};
 use crate::register_config::{self, RegisterAddresses};
-use crate::{assets, ports};
+use crate::{assets, ports, stamps};
 
 /// Name of the register's security server among [`Layout::hubs`].
 pub const REGISTER_HUB: &str = "register";
@@ -55,6 +56,17 @@ pub struct Options {
     pub refresh_seconds: u64,
     /// The time at which keys and certificates are made.
     pub now: UnixMillis,
+    /// Who stamps the checkpoints.
+    pub timestamps: Timestamps,
+}
+
+/// Who stamps the checkpoints of a federation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Nobody.
+    None,
+    /// A timestamp authority of its own.
+    Own,
 }
 
 impl Options {
@@ -66,6 +78,7 @@ impl Options {
             keep_bodies_bytes: 65_536,
             refresh_seconds: 30,
             now,
+            timestamps: Timestamps::None,
         }
     }
 }
@@ -88,6 +101,9 @@ pub struct Layout {
     pub adapters: BTreeMap<String, (PathBuf, SocketAddr)>,
     /// The register's configuration file, and where it listens.
     pub register: (PathBuf, SocketAddr),
+    /// The timestamp authority's configuration file, and where it listens, if there is one.
+    #[serde(default)]
+    pub timestamp_authority: Option<(PathBuf, SocketAddr)>,
     /// The agencies that take part.
     #[serde(with = "agencies::names")]
     pub agencies: Vec<Agency>,
@@ -189,7 +205,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     let files = AuthorityFiles { key: &ca_key, certificate: &ca_file };
     let authority =
         Authority::create("Koprik demonstration authority", files, Algorithm::EcdsaP256, validity)?;
-    let mut free = ports::free(4 + 4 + options.agencies.len() * 5)?.into_iter();
+    let mut free = ports::free(4 + 5 + options.agencies.len() * 5)?.into_iter();
     let mut port = || free.next().context("too few ports");
     let central = (central_dir.join("central.toml"), port()?);
     let central_admin = port()?;
@@ -201,6 +217,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
         hubs: BTreeMap::new(),
         adapters: BTreeMap::new(),
         register,
+        timestamp_authority: None,
         agencies: options.agencies.clone(),
         dir,
     };
@@ -229,6 +246,9 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     }
     write_central(&layout, central_admin, &authority, registered)?;
     write_register(&layout)?;
+    if options.timestamps == Timestamps::Own {
+        stamps::add(&mut layout, port()?, &authority, validity)?;
+    }
     std::fs::write(layout.dir.join(LAYOUT_FILE), serde_json::to_vec_pretty(&layout)?)?;
     Ok(layout)
 }
