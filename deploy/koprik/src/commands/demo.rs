@@ -9,6 +9,7 @@ mod proof;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use federation::layout::Timestamps;
 use federation::{Federation, Layout, Options, lay_out};
 use fixtures::{Databases, Population, Progress, REFERENCE_DATE, Written};
 use schemas::clock::Clock;
@@ -101,7 +102,8 @@ impl Demo {
             "{} is not empty and holds no whole demo; choose another folder or empty it",
             dir.display()
         );
-        let layout = lay_out(&dir, &Options::all(clock.now()))?;
+        let options = Options { timestamps: Timestamps::Own, ..Options::all(clock.now()) };
+        let layout = lay_out(&dir, &options)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
         let people = Population::new(self.seed, self.households, REFERENCE_DATE)?;
         let databases = Databases::in_folder(&layout.dir.join("databases"));
@@ -178,6 +180,9 @@ fn addresses(layout: &Layout) -> Value {
     json!({
         "central": { "listen": layout.central.1, "config": layout.central.0 },
         "register": { "listen": layout.register.1, "config": layout.register.0 },
+        "timestamp_authority": layout.timestamp_authority.as_ref().map(|(config, listen)| {
+            json!({ "listen": listen, "config": config })
+        }),
         "hubs": hubs,
         "adapters": adapters,
     })
@@ -186,6 +191,9 @@ fn addresses(layout: &Layout) -> Value {
 fn addresses_text(layout: &Layout) -> String {
     let mut text = format!("  {:16} http://{}\n", "central server", layout.central.1);
     text.push_str(&format!("  {:16} http://{}\n", "register", layout.register.1));
+    if let Some((_, listen)) = &layout.timestamp_authority {
+        text.push_str(&format!("  {:16} http://{listen}\n", "timestamps"));
+    }
     for (name, place) in &layout.hubs {
         text.push_str(&format!(
             "  {:16} edge https://{}  plain http://{}  peer {}  admin http://{}\n",

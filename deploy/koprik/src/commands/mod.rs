@@ -38,6 +38,8 @@ enum Command {
     Hub(serve::Serve),
     /// Run the central server.
     Central(serve::Serve),
+    /// Run a small timestamp authority (RFC 3161), for an exchange that has no other.
+    TimestampAuthority(serve::Serve),
     /// Run the social register.
     Register(serve::Serve),
     /// Run an agency's adapter.
@@ -68,7 +70,11 @@ enum Command {
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let serves = matches!(
         cli.command,
-        Command::Hub(_) | Command::Central(_) | Command::Register(_) | Command::Adapter(_)
+        Command::Hub(_)
+            | Command::Central(_)
+            | Command::TimestampAuthority(_)
+            | Command::Register(_)
+            | Command::Adapter(_)
     );
     logging::start(&cli.log, !serves);
     let json = cli.json;
@@ -76,6 +82,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo.run(json).await?,
         Command::Hub(serve) => serve.hub(json).await?,
         Command::Central(serve) => serve.central(json).await?,
+        Command::TimestampAuthority(serve) => serve.timestamp_authority(json).await?,
         Command::Register(serve) => serve.register(json).await?,
         Command::Adapter(serve) => serve.adapter(json).await?,
         Command::Call(call) => return call.run(json).await,
