@@ -7,6 +7,7 @@
 
 mod publishing;
 mod restart;
+mod timestamps;
 
 use std::fs;
 use std::path::PathBuf;

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use federation::Layout;
 use serde_json::{Value, json};
 
 use super::register_hub;
 use crate::ask::Admin;
 use crate::commands::verify;
+
+/// Tries of 50 ms each until the records have a timestamp.
+const STAMPED_TRIES: u32 = 100;
 
 /// Evidence files with what the verifier says of each.
 pub(crate) struct Proof {
@@ -31,6 +36,9 @@ impl Proof {
         std::fs::create_dir_all(&dir)?;
         let mut exchanges = BTreeSet::new();
         find_exchanges(profile, &mut exchanges);
+        if layout.timestamp_authority.is_some() {
+            wait_for_timestamp(&admin).await?;
+        }
         let mut files = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             let file = dir.join(format!("{exchange}.json"));
@@ -88,6 +96,26 @@ impl Proof {
         }
         text
     }
+}
+
+/// Waits until a stamped checkpoint holds what is in the log now. Evidence without a timestamp
+/// verifies too, so that the demo goes on when none comes.
+async fn wait_for_timestamp(admin: &Admin) -> anyhow::Result<()> {
+    let records = gauge(admin, "koprik_log_records").await?;
+    for _ in 0..STAMPED_TRIES {
+        if gauge(admin, "koprik_timestamp_tree_size").await? >= records {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn gauge(admin: &Admin, name: &str) -> anyhow::Result<u64> {
+    let text = admin.bytes("/metrics").await?;
+    let text = String::from_utf8_lossy(&text);
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("the hub has no metric {name}"))?.parse()?)
 }
 
 /// Every `exchange` that stands anywhere in the profile.
