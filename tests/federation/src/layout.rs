@@ -34,7 +34,8 @@ use serde::{Deserialize, Serialize};
 use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
 use crate::member::{NewMember, Registered};
 use crate::register_config::{self, RegisterAddresses};
-use crate::{assets, ports, stamps};
+use crate::stamps::{self, Timestamps};
+use crate::{assets, ports};
 
 /// Name of the register's security server among [`Layout::hubs`].
 pub const REGISTER_HUB: &str = "register";
@@ -58,15 +59,6 @@ pub struct Options {
     pub now: UnixMillis,
     /// Who stamps the checkpoints.
     pub timestamps: Timestamps,
-}
-
-/// Who stamps the checkpoints of a federation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timestamps {
-    /// Nobody.
-    None,
-    /// A timestamp authority of its own.
-    Own,
 }
 
 impl Options {

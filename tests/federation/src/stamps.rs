@@ -14,6 +14,15 @@ use crate::layout::Layout;
 /// A policy that stands for examples (RFC 5612).
 const POLICY: &str = "1.3.6.1.4.1.32473.1";
 
+/// Who stamps the checkpoints of a federation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Nobody.
+    None,
+    /// A timestamp authority of its own.
+    Own,
+}
+
 /// Writes key, certificate and configuration file of a timestamp authority into a new folder.
 ///
 /// # Errors

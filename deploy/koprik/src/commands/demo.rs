@@ -9,7 +9,7 @@ mod proof;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use federation::layout::Timestamps;
+use federation::stamps::Timestamps;
 use federation::{Federation, Layout, Options, lay_out};
 use fixtures::{Databases, Population, Progress, REFERENCE_DATE, Written};
 use schemas::clock::Clock;
