@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::evidence;
+use crate::journal;
 use crate::state::Hub;
 
 /// Records that one answer holds at most.
@@ -180,6 +181,8 @@ async fn records(
         let pseudonym = hub.journal.pseudonym(hub.clock.now(), &text);
         pseudonym.map(|pseudonym| pseudonym.as_str().to_owned())
     };
+    let made_from = asked.message.as_deref().and_then(journal::made_from);
+    let made_from = made_from.map(|exchange| IndexKey::new(IndexKind::Exchange, exchange));
     let key = [
         (IndexKind::Exchange, asked.exchange),
         (IndexKind::Request, asked.message.and_then(pseudonym)),
@@ -198,9 +201,19 @@ async fn records(
         limit: asked.limit.unwrap_or(100).min(RECORDS_MAX_COUNT),
         ..Query::all()
     };
-    let found = find(&hub, query).await?;
-    let list: Vec<Value> = found.iter().map(|found| found.json()).collect();
-    Ok(Json(json!({ "log": hub.journal.log.origin(), "records": list })))
+    let mut found = Vec::new();
+    if made_from.is_some() {
+        found = find(&hub, Query { key: made_from, ..query.clone() }).await?;
+    }
+    if found.is_empty() {
+        found = find(&hub, query).await?;
+    }
+    Ok(list(&hub, &found))
+}
+
+fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
+    let records: Vec<Value> = found.iter().map(Found::json).collect();
+    Json(json!({ "log": hub.journal.log.origin(), "records": records }))
 }
 
 /// A record with its place and its sealed evidence.
@@ -253,7 +266,8 @@ async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> Ad
 /// Everything about one id: an exchange (the `detail` of an error), or the caller's own `X-Road-Id`.
 async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> AdminResult {
     let by = |kind, value: String| Query::by_key(IndexKey::new(kind, value));
-    let mut found = find(&hub, by(IndexKind::Exchange, id.clone())).await?;
+    let exchange = journal::made_from(&id).unwrap_or(&id).to_owned();
+    let mut found = find(&hub, by(IndexKind::Exchange, exchange)).await?;
     if found.is_empty()
         && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
     {

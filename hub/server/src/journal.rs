@@ -44,6 +44,12 @@ impl Journal {
         self.vault.pseudonym(at.year(), text).ok()
     }
 
+    /// The pseudonym of `X-Road-Id`; `None` when the consumer's hub made it from the exchange's id, which
+    /// the record has anyway.
+    pub(crate) fn message(&self, at: UnixMillis, id: &str, exchange: &str) -> Option<Pseudonym> {
+        if made_from(id) == Some(exchange) { None } else { self.pseudonym(at, id) }
+    }
+
     /// The pseudonyms of the people of a call, at most [`SUBJECTS_MAX_COUNT`].
     pub(crate) fn pseudonyms(&self, at: UnixMillis, subjects: &[String]) -> Vec<Pseudonym> {
         let subjects = subjects.iter().take(SUBJECTS_MAX_COUNT);
@@ -96,6 +102,13 @@ impl Journal {
     pub(crate) fn act(&self, what: &str) -> PendingReceipt {
         self.submit(&mut Record::new(Kind::Act, Side::Hub, self.clock.now(), what), None)
     }
+}
+
+/// The exchange's id in an `X-Road-Id` of the form that a hub makes, `INSTANCE-EXCHANGE`.
+pub(crate) fn made_from(id: &str) -> Option<&str> {
+    const UUID_BYTES: usize = 36;
+    let (instance, exchange) = id.split_at_checked(id.len().checked_sub(UUID_BYTES)?)?;
+    instance.ends_with('-').then_some(exchange)
 }
 
 /// Whether the body was kept, and the lengths of base and signature, u32 little-endian: what precedes base,
