@@ -24,6 +24,7 @@
 //! - `keys/`: **trusted for secrecy**: who can read it can open evidence and link pseudonyms.
 
 mod audit;
+pub mod check;
 mod committer;
 mod disk;
 mod edge;

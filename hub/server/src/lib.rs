@@ -26,7 +26,9 @@ mod source;
 mod spool;
 mod state;
 mod timestamps;
+mod stored;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};
 pub use runtime::runtime;
+pub use stored::check_stored;
