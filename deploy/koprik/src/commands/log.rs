@@ -1,6 +1,10 @@
-//! `koprik log show|prove`: a hub's message log through its admin listener.
+//! `koprik log show|prove`: a hub's message log through its admin listener; `koprik log check`: its
+//! directory, offline.
+
+mod check;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -16,6 +20,8 @@ pub(crate) enum Log {
     Show(Show),
     /// Write the evidence file of an exchange, or the inclusion proof or receipt of a record.
     Prove(Prove),
+    /// Check a log's directory offline: every record, the tree, the checkpoint, the published files.
+    Check(check::Check),
 }
 
 /// Which records.
@@ -72,11 +78,13 @@ pub(crate) struct Prove {
 }
 
 impl Log {
-    pub(crate) async fn run(self, json: bool) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Show(show) => show.run(json).await,
-            Self::Prove(prove) => prove.run(json).await,
+            Self::Show(show) => show.run(json).await?,
+            Self::Prove(prove) => prove.run(json).await?,
+            Self::Check(check) => return Ok(check.run(json)),
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,
         Command::Verify(verify) => return verify.run(json),
-        Command::Log(log) => log.run(json).await?,
+        Command::Log(log) => return log.run(json).await,
         Command::Explain(explain) => explain.run(json).await?,
         Command::Key(key) => key.run(json)?,
         Command::Population(population) => population.run(json).await?,
