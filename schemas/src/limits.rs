@@ -68,3 +68,7 @@ pub const TIMESTAMP_AUTHORITIES_MAX_COUNT: usize = 16;
 pub const TIMESTAMP_REST_MAX: Duration = Duration::from_secs(15 * 60);
 /// Stamped checkpoints that a hub knows by heart, 8 bytes each: half a year at one a minute.
 pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
+/// Bytes of one line of an export for reconciliation: identifiers of 255 bytes and five hashes fit many times.
+pub const EXPORT_LINE_MAX_BYTES: usize = 4 * 1024;
+/// Starts of a hub within one export; one a minute for a week.
+pub const EXPORT_STARTS_MAX_COUNT: usize = 10_000;

@@ -5,6 +5,8 @@
 //! them, [`configuration`] says who may sign, [`replay`] forgets nothing for a minute, [`contract`]
 //! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards,
 //! with a [`timestamp`] where there is one.
+//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards, [`reconcile`] compares
+//! what both sides recorded.
 
 pub mod batch;
 pub mod configuration;
@@ -13,6 +15,7 @@ pub mod evidence;
 pub mod headers;
 pub mod path;
 pub mod policy;
+pub mod reconcile;
 pub mod replay;
 pub mod signature;
 pub mod strict_json;

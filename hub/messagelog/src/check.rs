@@ -247,7 +247,7 @@ impl<'a> Growing<'a> {
 }
 
 /// Keeps a hub from starting while its log is checked. A copy may come without the file.
-fn lock(dir: &Path) -> Result<Option<File>, LogError> {
+pub(crate) fn lock(dir: &Path) -> Result<Option<File>, LogError> {
     let path = dir.join("lock");
     let failed = |cause: io::Error| LogError::io("locking", &path, &cause);
     let file = match File::open(&path) {

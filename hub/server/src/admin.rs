@@ -80,6 +80,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch:
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/proof/inclusion", get(inclusion))
         .route("/v1/proof/consistency", get(consistency))
+        .route("/v1/reconcile", get(crate::reconcile::stream))
         .layer(middleware::from_fn_with_state(hub.clone(), require_token));
     let router = Router::new()
         .route("/health", get(health))

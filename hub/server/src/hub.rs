@@ -283,6 +283,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         timestamps: Timestamps::new(store, config.log.timestamp_seconds),
         consumer_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         provider_places: Semaphore::new(EXCHANGES_MAX_COUNT),
+        export_places: Arc::new(Semaphore::new(1)),
         metrics: Metrics::default(),
         admin_token,
         refresh_seconds: config.configuration.refresh_seconds,

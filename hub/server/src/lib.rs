@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod hub;
+pub mod reconcile;
 
 mod admin;
 mod clients;

@@ -46,6 +46,8 @@ pub(crate) struct Hub {
     pub(crate) timestamps: Timestamps,
     pub(crate) consumer_places: Semaphore,
     pub(crate) provider_places: Semaphore,
+    /// Exports of the log that run: each reads as fast as the disk gives.
+    pub(crate) export_places: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) admin_token: String,
     pub(crate) refresh_seconds: u64,
