@@ -1,5 +1,6 @@
 //! The admin API of a hub, asked by the operator's tools.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -42,6 +43,14 @@ impl Admin {
             bail!("the hub at {} answers {}: {reason}", self.address, answer.status);
         }
         Ok(answer.body)
+    }
+
+    /// GET into a file, as it comes.
+    pub(crate) async fn download(&self, path: &str, to: &mut impl Write) -> anyhow::Result<()> {
+        let request = Request::get(format!("http://{}{path}", self.address))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Full::default())?;
+        http_client::download(request, to).await
     }
 
     /// GET as JSON.

@@ -109,12 +109,14 @@ fn copy_dir(from: &Path, to: &Path) {
         if file.is_dir() {
             copy_dir(&file, &target)
         } else {
-            drop(std::fs::copy(&file, target).unwrap())
+            std::fs::copy(&file, target).map(|_| ()).unwrap()
         }
     }
 }
 
-fn counts(report: &Report) -> (u64, Vec<(Cause, u64)>, Vec<(Cause, u64)>) {
+type Counts = Vec<(Cause, u64)>;
+
+fn counts(report: &Report) -> (u64, Counts, Counts) {
     let list = |counts: &std::collections::BTreeMap<Cause, u64>| {
         counts.iter().map(|(cause, count)| (*cause, *count)).collect()
     };

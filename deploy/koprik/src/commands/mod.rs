@@ -1,5 +1,6 @@
 //! The commands. Each file is one command, or a family of them.
 
+mod audit;
 mod call;
 mod demo;
 mod explain;
@@ -53,6 +54,9 @@ enum Command {
     /// Look into a hub's message log.
     #[command(subcommand)]
     Log(log::Log),
+    /// Compare what both sides of exchanges recorded.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Say what happened to an exchange, on which side, and what to do.
     Explain(explain::Explain),
     /// Make a key file.
@@ -89,6 +93,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Profile(profile) => profile.run(json).await?,
         Command::Verify(verify) => return verify.run(json),
         Command::Log(log) => return log.run(json).await,
+        Command::Audit(audit) => return audit.run(json).await,
         Command::Explain(explain) => explain.run(json).await?,
         Command::Key(key) => key.run(json)?,
         Command::Population(population) => population.run(json).await?,

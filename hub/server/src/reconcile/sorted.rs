@@ -119,3 +119,46 @@ impl Merged {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::clock::UnixMillis;
+    use schemas::reconcile::Said;
+    use schemas::record::Side;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_one_exchange_come_together_however_many_runs_there_are() {
+        for (count, run_lines) in [(0_u64, 10), (5, 10), (10, 10), (1003, 10), (1003, 1003)] {
+            let mut sorter = Sorter::new(run_lines);
+            for index in 0..count {
+                // Each exchange has three lines, far apart.
+                let exchange = Sha256::of(&(index % count.div_ceil(3)).to_be_bytes());
+                let line = Line {
+                    before: None,
+                    body: None,
+                    consumer: None,
+                    exchange: Some(exchange),
+                    index,
+                    outcome: "ok".to_owned(),
+                    said: Said::Request,
+                    service: None,
+                    side: Side::Consumer,
+                    signature: None,
+                    time: UnixMillis(index),
+                };
+                sorter.push(exchange, line).unwrap();
+            }
+            let mut merged = sorter.finish().unwrap();
+            let (mut seen, mut last) = (Vec::new(), None);
+            while let Some((exchange, line)) = merged.next().unwrap() {
+                assert!(last <= Some(exchange), "{count} lines in runs of {run_lines}");
+                last = Some(exchange);
+                seen.push(line.index);
+            }
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..count));
+        }
+    }
+}
