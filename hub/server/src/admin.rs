@@ -11,7 +11,7 @@ use axum::extract::{Path as UrlPath, Query as UrlQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
 use ring::rand::SecureRandom as _;
@@ -80,6 +80,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch:
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/proof/inclusion", get(inclusion))
         .route("/v1/proof/consistency", get(consistency))
+        .route("/v1/erase", post(crate::retention::erase_by_operator))
         .route("/v1/reconcile", get(crate::reconcile::stream))
         .layer(middleware::from_fn_with_state(hub.clone(), require_token));
     let router = Router::new()

@@ -18,6 +18,7 @@ use schemas::record::{Kind, Record, Side};
 use serde::Deserialize;
 
 use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
+use crate::journal::Absent;
 use crate::refresh;
 use crate::state::Hub;
 use crate::timestamps::Stamped;
@@ -59,8 +60,7 @@ pub(crate) async fn file(
     for found in kept {
         if found.record.kind != Kind::Refusal || messages.is_empty() {
             let message = hub.journal.open_evidence(&found.record, &found.sealed);
-            let erased = "the evidence of this exchange was never kept or has been erased";
-            messages.push(message.ok_or_else(|| not_found(erased))?);
+            messages.push(message.map_err(|absent| fault(&absent, found.index))?);
         }
         let (log, index) = (hub.journal.log.clone(), found.index);
         let proof = blocking(move || log.inclusion_proof(index, size)).await?;
@@ -96,6 +96,17 @@ async fn stamped(
         }))
     })
     .await
+}
+
+/// Evidence that is not there; what was erased is gone for good, and its record can still be proved.
+fn fault(absent: &Absent, index: u64) -> Fault {
+    if !absent.is_erased() {
+        return not_found(&absent.to_string());
+    }
+    let text = format!(
+        "{absent}; the record and its proofs stay: `koprik log prove --index {index} --tlog-proof`"
+    );
+    Fault(StatusCode::GONE, text)
 }
 
 /// The records on one side that belong together, in the log's order.

@@ -32,6 +32,7 @@ use crate::listener::Bound;
 use crate::local::{Local, certificate};
 use crate::metrics::Metrics;
 use crate::refresh;
+use crate::retention::{self, Retention};
 use crate::state::Hub;
 use crate::timestamps::{self, Timestamps};
 
@@ -211,6 +212,7 @@ pub async fn start(
     tasks.spawn(peer_bound.adding_nothing().serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
     tasks.spawn(refresh::run(hub.clone(), stopped.clone()));
+    tasks.spawn(retention::run(hub.clone(), stopped.clone()));
     tasks.spawn(timestamps::run(hub.clone(), stopped));
     hub.journal.act("start").await?;
     tracing::info!(server = %hub.server, took_ms = watch_start.elapsed_us() / 1000, "hub started");
@@ -312,7 +314,9 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
     })?;
     let vault =
         Vault::open(&config.data_dir.join("keys")).map_err(|error| trust("vault", error))?;
-    Ok(Journal::new(log, vault, clock.clone(), config.log.keep_bodies_bytes))
+    let retention = Retention::new(&config.log).map_err(|error| trust("log", error))?;
+    let (clock, keep_bodies_bytes) = (clock.clone(), config.log.keep_bodies_bytes);
+    Ok(Journal::new(log, vault, retention, clock, keep_bodies_bytes))
 }
 
 /// The replay window as it stood before a restart: the requests at the end of the log itself, since the

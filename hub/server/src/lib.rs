@@ -21,13 +21,14 @@ mod metrics;
 mod provider;
 mod refresh;
 mod reply;
+mod retention;
 mod runtime;
 mod signing;
 mod source;
 mod spool;
 mod state;
-mod timestamps;
 mod stored;
+mod timestamps;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};

@@ -293,6 +293,7 @@ fn write_hub(
             key: "log.key".into(),
             keep_bodies_bytes: options.keep_bodies_bytes,
             timestamp_seconds: 1,
+            ..LogSection::default()
         },
         members: vec![MemberKeys {
             id: member.id.clone(),

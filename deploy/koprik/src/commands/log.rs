@@ -1,7 +1,8 @@
 //! `koprik log show|prove`: a hub's message log through its admin listener; `koprik log check`: its
-//! directory, offline.
+//! directory, offline; `koprik log erase`: a year's key destroyed.
 
 mod check;
+mod erase;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ pub(crate) enum Log {
     Prove(Prove),
     /// Check a log's directory offline: every record, the tree, the checkpoint, the published files.
     Check(check::Check),
+    /// Destroy a year's key: the evidence that it sealed, or the links to people that it made, are gone
+    /// for good. Records and proofs stay.
+    Erase(erase::Erase),
 }
 
 /// Which records.
@@ -82,6 +86,7 @@ impl Log {
         match self {
             Self::Show(show) => show.run(json).await?,
             Self::Prove(prove) => prove.run(json).await?,
+            Self::Erase(erase) => erase.run(json).await?,
             Self::Check(check) => return Ok(check.run(json)),
         }
         Ok(ExitCode::SUCCESS)
