@@ -1,4 +1,7 @@
 //! Retention: what is kept is sealed, what is due is erased, and every proof still verifies (promise P6).
+//!
+//! With `KOPRIK_RAW_IMAGE=1`, as root, one test also searches the raw blocks of a file system that held
+//! the hubs: it is made in a file, mounted on a loop device (mkfs.ext4, mount), and unmounted again.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,9 +42,19 @@ struct Stage {
 impl Stage {
     /// Two hubs that keep bodies; the provider's configuration is changed before the start.
     async fn begin(edit: impl FnOnce(&mut HubConfig)) -> Self {
-        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::manual(LAST_HOUR));
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().to_owned();
+        Self::begin_in(&place, dir, edit).await
+    }
+
+    async fn begin_in(
+        place: &Path,
+        dir: tempfile::TempDir,
+        edit: impl FnOnce(&mut HubConfig),
+    ) -> Self {
+        let clock = Clock::manual(LAST_HOUR);
         let source = Source::plain().await.unwrap();
-        let pair = Pair::start_under(clock.clone(), dir.path(), source, (65_536, edit));
+        let pair = Pair::start_under(clock.clone(), place, source, (65_536, edit));
         Self { pair: pair.await.unwrap(), clock, dir }
     }
 
@@ -241,4 +254,76 @@ async fn a_destruction_that_a_crash_cut_short_is_recorded_at_the_next_start() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(stage.dir);
+}
+
+/// A file system in a file, mounted; unmounted when dropped.
+struct Image {
+    file: PathBuf,
+    mount: PathBuf,
+}
+
+impl Image {
+    fn make(dir: &Path) -> Self {
+        let image = Self { file: dir.join("raw"), mount: dir.join("mount") };
+        std::fs::create_dir(&image.mount).unwrap();
+        std::fs::File::create(&image.file).unwrap().set_len(128 << 20).unwrap();
+        let (file, mount) = (image.file.to_str().unwrap(), image.mount.to_str().unwrap());
+        run("mkfs.ext4", &["-q", file]);
+        run("mount", &["-o", "loop", file, mount]);
+        image
+    }
+
+    fn unmount(&self) {
+        run("umount", &[self.mount.to_str().unwrap()]);
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // After a failure only: a mount that is gone is no error here.
+        let _ = std::process::Command::new("umount").arg("-q").arg(&self.mount).status();
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = std::process::Command::new(program).args(arguments).status();
+    assert!(status.unwrap().success(), "{program}: apt-get install e2fsprogs mount; run as root");
+}
+
+fn raw_image_is_asked_for() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "the long form of a test is asked for so")]
+    let asked = std::env::var("KOPRIK_RAW_IMAGE").is_ok_and(|value| value == "1");
+    if !asked {
+        println!("short form: raw blocks are searched with KOPRIK_RAW_IMAGE=1, as root");
+    }
+    asked
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_gone_from_the_raw_blocks_of_the_file_system() {
+    if !raw_image_is_asked_for() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = Image::make(dir.path());
+    let stage = Stage::begin_in(&image.mount, tempfile::tempdir().unwrap(), |_| ()).await;
+    stage.exchange().await;
+    let [kept, destroyed] = [CONSUMER, PROVIDER]
+        .map(|hub| std::fs::read(stage.data(hub).join("keys/evidence-2026.key")).unwrap());
+    let erase = "/v1/erase?key=evidence-2026&confirm=evidence-2026";
+    assert_eq!(stage.operator(PROVIDER).post(erase).await.unwrap().status, 200);
+    stage.pair.federation.stop().await;
+    image.unmount();
+    let raw = std::fs::read(&image.file).unwrap();
+    // Most places end at the first byte, so that a debug build is through in seconds.
+    let holds = |secret: &[u8]| {
+        let (first, rest) = secret.split_first().unwrap();
+        let starts = raw.iter().enumerate().filter(|(_, byte)| *byte == first);
+        starts.map(|(at, _)| at).any(|at| raw[at + 1..].starts_with(rest))
+    };
+    assert!(holds(&kept), "the search finds what is there");
+    assert!(!holds(&destroyed), "the destroyed key is in no block");
+    for plain in [BODY, USER, MESSAGE, PINFL] {
+        assert!(!holds(plain.as_bytes()), "{plain}");
+    }
 }

@@ -95,7 +95,7 @@ fn a_class_is_erased_alone_and_its_key_leaves_a_mark_until_its_end_is_recorded()
     assert_eq!(*vault.open_sealed(&usual(), 2026, b"", &usually).unwrap(), b"usual");
     // After a crash the mark still says what was destroyed; nothing of the key is left.
     let again = Vault::open(&dir.path().join("keys")).unwrap();
-    assert_eq!(again.destroyed().unwrap(), [name.clone()]);
+    assert_eq!(again.destroyed().unwrap(), std::slice::from_ref(&name));
     for file in std::fs::read_dir(dir.path().join("keys")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(8).any(|part| key.windows(8).any(|secret| secret == part)));
