@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use schemas::clock::UnixMillis;
@@ -28,6 +28,10 @@ const BACKDATED: Duration = Duration::from_secs(300);
 const COMMON_NAME_MAX_CHARS: usize = 64;
 /// RFC 5280 §4.1.2.2: a positive serial number of at most 20 bytes.
 const SERIAL_BYTES: usize = 16;
+/// RFC 5280 §4.2.1.12, id-ce-extKeyUsage.
+const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
+/// A sequence of the one identifier id-kp-timeStamping, 1.3.6.1.5.5.7.3.8, in DER.
+const TIMESTAMPING_ONLY: &[u8] = b"\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x08";
 
 /// The period a certificate is issued for. It begins five minutes before `from`, for clocks that
 /// lag.
@@ -175,6 +179,26 @@ impl Authority {
         let mut params = end_entity(client.as_str(), validity)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params, key)
+    }
+
+    /// Issues a timestamp authority's certificate (RFC 3161 §2.3: timeStamping alone, critical).
+    ///
+    /// # Errors
+    /// [`AuthorityError::Refused`], [`AuthorityError::Key`].
+    pub fn issue_timestamping(
+        &self,
+        name: &str,
+        key: &PublicKey,
+        validity: Validity,
+    ) -> Result<Certificate, AuthorityError> {
+        let mut params = end_entity(name, validity)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // rcgen's own field for it is never critical.
+        let mut usage =
+            CustomExtension::from_oid_content(EXTENDED_KEY_USAGE, TIMESTAMPING_ONLY.to_vec());
+        usage.set_criticality(true);
+        params.custom_extensions = vec![usage];
         self.issue(&params, key)
     }
 

@@ -75,6 +75,10 @@ pub struct Content {
     pub purposes: Vec<Purpose>,
     /// The central server's own transparency log of published versions.
     pub central_log: Option<String>,
+    /// Timestamp authorities, in the order in which servers ask them. Left out of the document when
+    /// there are none, so that earlier documents keep their one spelling.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timestamp_authorities: Vec<TimestampAuthority>,
     /// Witnesses of the logs of security servers and central server. Left out of the document when there are
     /// none, so that earlier documents keep their one spelling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -114,6 +118,20 @@ pub struct Authority {
     /// Name for people.
     pub name: String,
     /// The CA certificate, DER.
+    #[serde(with = "crate::encoding::base64_bytes")]
+    pub certificate: Vec<u8>,
+}
+
+/// An authority that stamps the checkpoints of message logs (RFC 3161).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampAuthority {
+    /// Name for people, once in a configuration.
+    pub name: String,
+    /// Where it answers, `http://host[:port]/path` (RFC 3161 §3.4). The way needs no protection:
+    /// what comes over it is signed.
+    pub url: String,
+    /// The certificate that signs its tokens, or that of the authority which issues it; DER.
     #[serde(with = "crate::encoding::base64_bytes")]
     pub certificate: Vec<u8>,
 }
@@ -230,6 +248,7 @@ mod tests {
         let read: GlobalConfiguration = serde_json::from_str(&text).unwrap();
         assert_eq!(read, configuration);
         assert!(!text.contains("witness"), "earlier documents keep their spelling: {text}");
+        assert!(!text.contains("timestamp"), "earlier documents keep their spelling: {text}");
         let odd = text.replace("\"members\":[]", "\"members\":[{\"id\":\"UZ/A/B\",\"odd\":1}]");
         assert!(serde_json::from_str::<GlobalConfiguration>(&odd).is_err());
     }

@@ -25,6 +25,10 @@ pub struct EvidenceFile {
     pub messages: Vec<SignedMessage>,
     /// The records of the exchange in this log, in the log's order.
     pub records: Vec<RecordedLeaf>,
+    /// An RFC 3161 token over the SHA-256 of `checkpoint`, by a timestamp authority that
+    /// `configuration` lists: base64. Left out when no stamped checkpoint covers the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
 }
 
 /// A signed message: the exact bytes that were signed.

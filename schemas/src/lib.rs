@@ -12,5 +12,6 @@ pub mod identifier;
 pub mod limits;
 pub mod pinfl;
 pub mod problem;
+pub mod reconcile;
 pub mod record;
 pub mod tlog;

@@ -72,3 +72,19 @@ pub const WITNESS_REQUESTS_MAX_COUNT: usize = 16;
 pub const ALARMS_PER_LOG_MAX_COUNT: usize = 16;
 /// Alarms kept in all, some kilobytes each.
 pub const ALARMS_MAX_COUNT: usize = 1_024;
+/// Bytes of one timestamp query: a digest, a nonce and a few identifiers (RFC 3161 §2.4.1).
+pub const TIMESTAMP_QUERY_MAX_BYTES: usize = 4 * 1024;
+/// Bytes of one timestamp reply: a signature and a chain of certificates.
+pub const TIMESTAMP_REPLY_MAX_BYTES: usize = 64 * 1024;
+/// Time for one timestamp authority to answer before the next is asked.
+pub const TIMESTAMP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timestamp authorities in one global configuration: each may cost a hub its whole timeout.
+pub const TIMESTAMP_AUTHORITIES_MAX_COUNT: usize = 16;
+/// How long a hub leaves a timestamp authority alone that keeps failing.
+pub const TIMESTAMP_REST_MAX: Duration = Duration::from_secs(15 * 60);
+/// Stamped checkpoints that a hub knows by heart, 8 bytes each: half a year at one a minute.
+pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
+/// Bytes of one line of an export for reconciliation: identifiers of 255 bytes and five hashes fit many times.
+pub const EXPORT_LINE_MAX_BYTES: usize = 4 * 1024;
+/// Starts of a hub within one export; one a minute for a week.
+pub const EXPORT_STARTS_MAX_COUNT: usize = 10_000;

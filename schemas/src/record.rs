@@ -50,6 +50,9 @@ pub struct Record {
     /// Bytes in the message's body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
+    /// The retention class whose key seals the evidence; absent for the class `exchange`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The consumer, `INSTANCE/CLASS/MEMBER/SUBSYSTEM`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
@@ -118,6 +121,7 @@ impl Record {
             base: None,
             body: None,
             body_bytes: None,
+            class: None,
             client: None,
             configuration: None,
             duration_us: None,
@@ -145,7 +149,7 @@ impl Record {
     /// Makes it the exchange's next record: what was said of the last message is cleared.
     pub fn turn_into(&mut self, kind: Kind, time: UnixMillis) {
         (self.kind, self.time) = (kind, time);
-        (self.base, self.signature, self.evidence) = (None, None, None);
+        (self.base, self.signature, self.evidence, self.class) = (None, None, None, None);
         (self.body, self.body_bytes) = (None, None);
         (self.duration_us, self.status) = (None, None);
     }
@@ -187,6 +191,7 @@ mod tests {
         record.base = Some(Sha256::of(b"base"));
         record.body = Some(Sha256::of(b"body"));
         record.body_bytes = Some(4);
+        record.class = Some("payment".into());
         record.client = Some("UZ/GOV/NASP/register".into());
         record.configuration = Some(7);
         record.duration_us = Some(900);

@@ -44,7 +44,7 @@ RECORD = {
     "outcome": TEXT, "time": COUNT, "status?": COUNT, "subjects?": r'\[".*"\]',
     **dict.fromkeys(["base?", "body?", "evidence?", "signature?"], HASH),
     **dict.fromkeys(["body_bytes?", "configuration?", "duration_us?"], COUNT),
-    **dict.fromkeys(["client?", "endpoint?", "exchange?", "grant?", "legal_basis?", "message?",
+    **dict.fromkeys(["class?", "client?", "endpoint?", "exchange?", "grant?", "legal_basis?", "message?",
                      "peer?", "purpose?", "service?", "user?"], TEXT),
 }
 ANCHOR = {"instance": TEXT, "keys": r"\{.*\}", "central": LIST}

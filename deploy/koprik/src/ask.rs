@@ -1,5 +1,6 @@
 //! The admin API of a hub, asked by the operator's tools.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -32,9 +33,18 @@ impl Admin {
 
     /// GET as bytes.
     pub(crate) async fn bytes(&self, path: &str) -> anyhow::Result<Bytes> {
-        let request = Request::get(format!("http://{}{path}", self.address))
-            .header("authorization", format!("Bearer {}", self.token))
-            .body(Full::default())?;
+        self.send(Request::get(format!("http://{}{path}", self.address))).await
+    }
+
+    /// POST without a body, the answer as JSON.
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<Value> {
+        let bytes = self.send(Request::post(format!("http://{}{path}", self.address))).await?;
+        serde_json::from_slice(&bytes).context("the hub's answer is not JSON")
+    }
+
+    async fn send(&self, request: http::request::Builder) -> anyhow::Result<Bytes> {
+        let authorization = format!("Bearer {}", self.token);
+        let request = request.header("authorization", authorization).body(Full::default())?;
         let answer = http_client::send(request, &TlsFiles::default()).await?;
         if answer.status != 200 {
             let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -42,6 +52,14 @@ impl Admin {
             bail!("the hub at {} answers {}: {reason}", self.address, answer.status);
         }
         Ok(answer.body)
+    }
+
+    /// GET into a file, as it comes.
+    pub(crate) async fn download(&self, path: &str, to: &mut impl Write) -> anyhow::Result<()> {
+        let request = Request::get(format!("http://{}{path}", self.address))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Full::default())?;
+        http_client::download(request, to).await
     }
 
     /// GET as JSON.

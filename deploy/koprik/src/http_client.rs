@@ -66,6 +66,36 @@ pub(crate) async fn send(request: Request<Full<Bytes>>, tls: &TlsFiles) -> anyho
         .with_context(|| format!("cannot ask {place}; is the server running there?"))
 }
 
+/// Sends one plain request and writes the answer's body as it comes. Time runs anew with each part.
+pub(crate) async fn download(
+    request: Request<Full<Bytes>>,
+    to: &mut impl std::io::Write,
+) -> anyhow::Result<()> {
+    let place = authority(request.uri())?.to_owned();
+    let (host, port) = host_and_port(request.uri())?;
+    let in_time = || format!("{place} did not answer within {} s", TIMEOUT.as_secs());
+    let stream = TcpStream::connect((host.as_str(), port)).await;
+    let stream = stream.with_context(|| format!("cannot ask {place}; is it running there?"))?;
+    let mut tasks = tokio::task::JoinSet::new();
+    let begun = begin(request, TokioIo::new(stream), &mut tasks);
+    let answer = tokio::time::timeout(TIMEOUT, begun).await.with_context(in_time)??;
+    let (status, mut body) = (answer.status(), answer.into_body());
+    if status != http::StatusCode::OK {
+        let said = Limited::new(body, 64 * 1024).collect().await;
+        let said = said.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+        bail!("the hub at {place} answers {status}: {}", String::from_utf8_lossy(&said));
+    }
+    while let Some(frame) =
+        tokio::time::timeout(TIMEOUT, body.frame()).await.with_context(in_time)?
+    {
+        let frame = frame.with_context(|| format!("the answer of {place} broke off"))?;
+        if let Ok(bytes) = frame.into_data() {
+            to.write_all(&bytes)?;
+        }
+    }
+    Ok(to.flush()?)
+}
+
 fn authority(uri: &Uri) -> anyhow::Result<&str> {
     Ok(uri.authority().context("the address names no host")?.as_str())
 }
@@ -76,7 +106,23 @@ fn host_and_port(uri: &Uri) -> anyhow::Result<(String, u16)> {
     Ok((host.to_owned(), uri.port_u16().unwrap_or(standard)))
 }
 
-async fn exchange<S>(mut request: Request<Full<Bytes>>, stream: S) -> anyhow::Result<Answer>
+async fn exchange<S>(request: Request<Full<Bytes>>, stream: S) -> anyhow::Result<Answer>
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    let (parts, body) = begin(request, stream, &mut tasks).await?.into_parts();
+    let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+/// Sends a request; its connection lives in `tasks`.
+async fn begin<S>(
+    mut request: Request<Full<Bytes>>,
+    stream: S,
+    tasks: &mut tokio::task::JoinSet<hyper::Result<()>>,
+) -> anyhow::Result<http::Response<hyper::body::Incoming>>
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -86,13 +132,8 @@ where
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     *request.uri_mut() = target.parse()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-    let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let (parts, body) = answer.into_parts();
-    let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
-    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    Ok(sender.send_request(request).await?)
 }
 
 fn client_config(files: &TlsFiles) -> anyhow::Result<rustls::ClientConfig> {

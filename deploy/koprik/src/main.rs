@@ -12,6 +12,11 @@ use clap::Parser as _;
 
 use crate::commands::Cli;
 
+/// An exchange allocates some hundred small pieces on each hub; this allocator takes less time for them than
+/// the system's, and gives memory back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match hub_server::runtime() {

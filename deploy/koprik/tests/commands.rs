@@ -48,6 +48,8 @@ fn demo_shows_a_verified_profile_with_evidence_of_every_exchange() {
         assert!(output.status.success(), "{}", complaint(&output));
         let proved = printed(&output);
         assert_eq!(proved["records"][0]["record"]["exchange"], item["exchange"]);
+        assert_eq!(proved["timestamp"]["authority"], "UZ timestamps");
+        assert!(text(&proved["timestamp"]["existed_before"]).ends_with('Z'));
     }
 }
 
@@ -83,6 +85,27 @@ fn verify_refuses_a_changed_file_and_says_which_step() {
         assert_eq!(refused["verified"], false);
         assert!(refused["step"].is_string() && (nth == 1 || refused["step"] == *step), "{refused}");
     }
+}
+
+#[test]
+fn verify_says_in_words_since_when_the_records_exist_or_that_no_timestamp_tells() {
+    let (dir, shown) = demo();
+    let file = text(&shown["evidence"][0]["file"]);
+    let anchor = text(&shown["anchor"]);
+    let said = |file: &str| {
+        let output = koprik(&["verify", file, "--anchor", anchor]);
+        assert!(output.status.success(), "{}", complaint(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let stamped = said(file);
+    assert!(stamped.contains("time: existed before 20"), "{stamped}");
+    assert!(stamped.contains("says the timestamp authority UZ timestamps"), "{stamped}");
+    let good = std::fs::read_to_string(file).unwrap();
+    let (without, _) = good.split_once(",\"timestamp\":").unwrap();
+    let copy = dir.join("without-timestamp.json");
+    std::fs::write(&copy, format!("{without}}}\n")).unwrap();
+    let unstamped = said(&copy.display().to_string());
+    assert!(unstamped.contains("time: no timestamp"), "{unstamped}");
 }
 
 #[test]
@@ -130,6 +153,7 @@ fn configuration_files_are_checked_without_starting() {
         ("central", at("central/central.toml")),
         ("register", at("register/register.toml")),
         ("adapter", at("agencies/tax.toml")),
+        ("timestamp-authority", at("timestamps/timestamp-authority.toml")),
     ];
     for (kind, file) in files {
         let output = koprik(&["--json", kind, "--config", &file, "--check-config"]);

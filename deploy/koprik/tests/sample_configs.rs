@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adapter_kit::AdapterConfig;
-use hub_central::CentralConfig;
+use hub_central::{CentralConfig, TimestampAuthorityConfig};
 use hub_server::HubConfig;
 use register_server::RegisterConfig;
 
@@ -16,8 +16,9 @@ fn every_sample_is_parsed() {
     let hub = HubConfig::load(&sample("hub.toml")).unwrap();
     assert!(hub_core::policy::Policy::new(&hub.grants).is_ok());
     assert_eq!(CentralConfig::load(&sample("central.toml")).unwrap().keys.threshold, 2);
+    assert!(TimestampAuthorityConfig::load(&sample("timestamp-authority.toml")).is_ok());
     assert!(AdapterConfig::load(&sample("adapter.toml")).unwrap().source_url.is_some());
     assert!(RegisterConfig::load(&sample("register.toml")).unwrap().sources.len() >= 8);
     let files = std::fs::read_dir(sample("")).unwrap().count();
-    assert_eq!(files, 4, "a sample that this test does not know");
+    assert_eq!(files, 5, "a sample that this test does not know");
 }

@@ -7,6 +7,7 @@ use hub_core::configuration::{ConfigurationRefusal, ContentFaults, SignFailure};
 use hub_messagelog::LogError;
 use hub_witness::WitnessError;
 use pki::signer::NoteKeyError;
+use pki::timestamp::TimestampAuthorityError;
 
 /// A failure of the central server. While it runs, the last good version stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,9 @@ pub enum CentralError {
     /// The witness.
     #[error("central server: {0}")]
     Witness(#[from] WitnessError),
+    /// The timestamp authority's key or certificate.
+    #[error("timestamp authority: {0}")]
+    TimestampAuthority(#[from] TimestampAuthorityError),
     /// The server is stopping.
     #[error("central server: it is stopping; try again after its start")]
     Stopping,

@@ -39,11 +39,15 @@ mod error;
 mod http;
 mod publisher;
 mod start;
+mod timestamp_authority;
 mod witness;
 
 pub use config::{CentralConfig, KeyFile, KeysConfig};
 pub use error::CentralError;
 pub use start::{RunningCentral, start};
+pub use timestamp_authority::{
+    RunningTimestampAuthority, TimestampAuthorityConfig, start_timestamp_authority,
+};
 
 #[cfg(test)]
 mod tests;

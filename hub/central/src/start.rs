@@ -58,7 +58,7 @@ impl RunningCentral {
 }
 
 /// A task's panic is its owner's panic.
-fn pass_on_panic(ended: Result<(), JoinError>) {
+pub(crate) fn pass_on_panic(ended: Result<(), JoinError>) {
     if let Err(failed) = ended
         && let Ok(panic) = failed.try_into_panic()
     {
@@ -229,12 +229,12 @@ fn anchor(config: &CentralConfig, keys: ConfigurationKeys, address: SocketAddr) 
     Anchor { instance: config.instance.clone(), keys, central }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, CentralError> {
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, CentralError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|cause| address_failed("listening on", address, cause))
 }
 
-fn local(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, CentralError> {
+pub(crate) fn local(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, CentralError> {
     listener.local_addr().map_err(|cause| address_failed("reading the address of", asked, cause))
 }
 

@@ -5,6 +5,7 @@
 //! checkpoint holds the records, the records name the messages, the members signed the messages. Every
 //! byte of the file takes part in a step, so that a change of any one is refused.
 
+use pki::timestamp::VerifiedTimestamp;
 use schemas::clock::UnixMillis;
 use schemas::configuration::Anchor;
 use schemas::digest::Sha256;
@@ -21,6 +22,7 @@ use crate::configuration::{ConfigurationInForce, Trusted};
 use crate::headers;
 use crate::signature::{ReadBase, ReceivedSignature};
 use crate::target::Target;
+use crate::timestamp;
 use crate::verification;
 use crate::witnessed::{self, Witnessed};
 
@@ -37,6 +39,8 @@ pub enum Step {
     Witnesses,
     /// The records are in the checkpoint's tree.
     Records,
+    /// A timestamp authority that the configuration lists has stamped the checkpoint.
+    Timestamp,
     /// The request is the one recorded, signed by the client's member.
     Request,
     /// The answer is the one recorded, signed by the provider's member and bound to the request.
@@ -55,6 +59,7 @@ impl Step {
             Self::Checkpoint => "the checkpoint is signed by a message log of a registered server",
             Self::Witnesses => "enough witnesses of the configuration cosigned the checkpoint",
             Self::Records => "the records stand in that log, at these places, unchanged",
+            Self::Timestamp => "a timestamp authority of the configuration stamped the checkpoint",
             Self::Request => "the request was signed by the client's member, as recorded",
             Self::Answer => "the answer was signed by the provider's member, to this request",
             Self::Agreement => "records, messages and configuration agree on who, what and when",
@@ -87,6 +92,8 @@ pub struct Proved {
     pub cosigned: Cosigned,
     /// The records with their places.
     pub records: Vec<(u64, Record)>,
+    /// When the records existed at the latest, by a timestamp authority; `None`: no timestamp.
+    pub timestamp: Option<VerifiedTimestamp>,
     /// The steps that hold.
     pub steps: Vec<Step>,
     /// What this file does not prove, in words.
@@ -110,20 +117,25 @@ pub fn verify(bytes: &[u8], anchor: &Anchor) -> Result<Proved, EvidenceRefusal> 
         witnessed::check(&file.checkpoint, &configuration)
             .map_err(|r| refuse(Step::Checkpoint)(&r))?;
     check_inclusion(&file, &checkpoint)?;
+    let stamped = timestamp::check(&file, configuration.timestamp_authorities());
+    let timestamp = stamped.map_err(|error| refuse(Step::Timestamp)(&error.to_string()))?;
     let messages = Messages::read(&file, &records)?;
     messages.check_request(&configuration)?;
     messages.check_answer(&configuration)?;
     messages.check_agreement(&configuration, &server)?;
     let mut steps = vec![Step::Form, Step::Configuration, Step::Checkpoint];
     steps.extend(cosigned.reached().then_some(Step::Witnesses));
-    steps.extend([Step::Records, Step::Request]);
+    steps.push(Step::Records);
+    steps.extend(timestamp.as_ref().map(|_| Step::Timestamp));
+    steps.push(Step::Request);
     if messages.answer.is_some() {
         steps.push(Step::Answer);
     }
     steps.push(Step::Agreement);
     Ok(Proved {
-        not_proved: messages.not_proved(&cosigned),
+        not_proved: messages.not_proved(&cosigned, timestamp.as_ref()),
         cosigned,
+        timestamp,
         origin: checkpoint.origin,
         server,
         tree_size: checkpoint.size,
@@ -363,10 +375,12 @@ impl<'f> Messages<'f> {
         Ok(())
     }
 
-    fn not_proved(&self, cosigned: &Cosigned) -> Vec<String> {
+    fn not_proved(&self, cosigned: &Cosigned, stamped: Option<&VerifiedTimestamp>) -> Vec<String> {
+        let times = self.records.iter().map(|(_, record)| record.time);
+        let time = timestamp::not_proved(stamped, times.max().unwrap_or_default());
         let mut list = vec![
             witnessed::not_proved(cosigned),
-            "the time, beyond what the hubs' own clocks say: there is no timestamp".to_owned(),
+            time.to_owned(),
             "who the user was, beyond what the client's system stated".to_owned(),
         ];
         let messages = [Some(&self.request), self.answer.as_ref()];

@@ -1,7 +1,12 @@
-//! The one writer of the segments: takes all that waits, writes it with one write, makes it
-//! durable with one fdatasync, and only then hands out the receipts.
+//! Group commit: all that waits is written with one write, made durable with one fdatasync, and only
+//! then are the receipts handed out.
 //!
-//! While a sync is under way the next batch collects; at low load nobody waits for company.
+//! Whoever waits for a receipt commits for all who wait, on its own thread: it first lets the other tasks that
+//! are ready run, so that their records come along, and then blocks for the one sync. Handing the batch to
+//! a thread and back would cost two wake-ups of a thread for each, which is more than the sync itself costs
+//! the processor (see *What it costs* in ARCHITECTURE.md), and tasks that could run meanwhile mostly wait
+//! for the same sync. One commits at a time; what comes meanwhile, and what nobody waits for, is left to
+//! the log's own thread.
 //!
 //! What a crash or a failure leaves behind, for an entry that was submitted:
 //!
@@ -19,64 +24,99 @@
 //! | new segment made, its name not durable | no file | no receipt | the full segment is the tail again |
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use schemas::clock::Clock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::disk::{AppendFile, Disk};
 use crate::frame::push_frame;
-use crate::queue::{Queue, Taken, Waiting};
+use crate::queue::{Called, Queue, Waiting};
 use crate::segments::{Leaf, Segments};
 use crate::{LogError, LogReceipt};
 
 /// What the batch buffer keeps between batches, bytes.
 const KEEP_BYTES: usize = 256 * 1024;
 
-/// The writer; it lives on a thread of its own.
+/// The queue and the one place at its end.
 pub(crate) struct Committer {
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Queue,
+    /// Whoever holds it commits.
+    pub(crate) writer: Mutex<Writer>,
+}
+
+impl Committer {
+    /// Commits what waits, unless somebody else is at it: then that one, or the thread after it, does.
+    pub(crate) fn commit_if_free(&self) {
+        match self.writer.try_lock() {
+            Ok(mut writer) => self.commit_batch(&mut writer),
+            Err(TryLockError::Poisoned(writer)) => self.commit_batch(&mut writer.into_inner()),
+            Err(TryLockError::WouldBlock) => return,
+        }
+        // Came while this batch was written, and found the place taken.
+        if self.queue.waits() {
+            self.queue.call();
+        }
+    }
+
+    /// What the log's own thread does: commits what nobody who waits commits, until the queue has ended.
+    pub(crate) fn serve(&self) {
+        loop {
+            let called = self.queue.until_called();
+            // Looked at again after the place is free: who found it taken relies on that.
+            while self.queue.waits() {
+                self.commit_batch(&mut self.writer());
+            }
+            if called == Called::Ended {
+                return self.writer().end();
+            }
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit_batch(&self, writer: &mut Writer) {
+        let batch = self.queue.take();
+        if let Err(poison) = writer.commit(batch) {
+            tracing::error!(%poison, "the message log takes no more records");
+            self.queue.refuse(&poison);
+        }
+    }
+}
+
+/// The one writer of the segments.
+pub(crate) struct Writer {
     pub(crate) segments: Arc<Segments>,
     pub(crate) origin: Arc<str>,
-    pub(crate) clock: Clock,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) file: Box<dyn AppendFile>,
     pub(crate) tail_bytes: u64,
     pub(crate) segment_bytes: u64,
+    /// The batch as it is written; kept for the next.
+    pub(crate) buffer: Vec<u8>,
 }
 
-impl Committer {
-    /// Serves the queue until it has ended.
-    pub(crate) fn run(mut self) {
-        let mut buffer = Vec::new();
-        let (mut company, mut patience) = (1, Duration::ZERO);
-        while let Some(Taken { batch, due }) = self.queue.take(company, patience) {
-            let watch = self.clock.stopwatch();
-            if let Err(poison) = self.commit(batch, &mut buffer) {
-                tracing::error!(%poison, "the message log takes no more records");
-                return self.queue.refuse(&poison);
-            }
-            (company, patience) = (due, watch.elapsed());
-        }
-        self.end();
-    }
-
+impl Writer {
     /// Writes and syncs a batch and answers everyone in it.
-    fn commit(&mut self, batch: Vec<Waiting>, buffer: &mut Vec<u8>) -> Result<(), LogError> {
+    fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), LogError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
         let first = self.segments.size();
         let mut lengths = Vec::with_capacity(batch.len());
         for (seq, waiting) in (first..).zip(&batch) {
             let start = buffer.len();
             // Safe because: the log refused entries that a frame does not take.
-            let _ = push_frame(buffer, seq, first, &waiting.entry);
+            let _ = push_frame(&mut buffer, seq, first, &waiting.entry);
             lengths.push(buffer.len() - start);
         }
         let leaves = batch
             .iter()
             .map(|waiting| Leaf { bytes: waiting.entry.leaf.clone(), hash: waiting.leaf_hash });
-        let stored = self.store(buffer, &lengths, leaves);
+        let stored = self.store(&buffer, &lengths, leaves);
         buffer.clear();
         buffer.shrink_to(KEEP_BYTES);
+        self.buffer = buffer;
         for (seq, Waiting { leaf_hash, reply, .. }) in (first..).zip(batch) {
             let receipt = || LogReceipt::new(seq, leaf_hash, self.origin.clone());
             // A caller that has gone needs no receipt; its record stays.
@@ -111,7 +151,7 @@ impl Committer {
     }
 
     /// Cuts the zeros behind the last record; where that fails, the next start does it.
-    fn end(mut self) {
+    fn end(&mut self) {
         if let Err(cause) = self.file.end() {
             tracing::warn!(%cause, "the last segment was not cut to its end");
         }

@@ -1,16 +1,16 @@
 //! What goes into the log and what comes back: entry, receipt, stored record.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use schemas::digest::Sha256;
 use tokio::sync::oneshot;
 
 use crate::LogError;
+use crate::committer::Committer;
 
 /// One record to append.
 #[derive(Clone)]
@@ -81,36 +81,78 @@ impl LogReceipt {
     }
 }
 
-/// A receipt that is on its way. The append runs whether or not this is awaited.
-#[derive(Debug)]
-pub struct PendingReceipt(State);
+/// A receipt that is on its way. Awaiting it commits the entry; when it is dropped, the log's own thread
+/// does.
+pub struct PendingReceipt(Result<OnItsWay, LogError>);
 
-#[derive(Debug)]
-enum State {
-    Waiting(oneshot::Receiver<Result<LogReceipt, LogError>>),
-    Refused(LogError),
+struct OnItsWay {
+    reply: oneshot::Receiver<Result<LogReceipt, LogError>>,
+    committer: Arc<Committer>,
 }
 
+/// How often a task that needs a receipt lets the others run before it commits. The first time those that are
+/// ready come along, the second time those that they have started.
+const GATHER_ROUNDS: usize = 2;
+
 impl PendingReceipt {
-    pub(crate) fn waiting(reply: oneshot::Receiver<Result<LogReceipt, LogError>>) -> Self {
-        Self(State::Waiting(reply))
+    pub(crate) fn waiting(
+        reply: oneshot::Receiver<Result<LogReceipt, LogError>>,
+        committer: Arc<Committer>,
+    ) -> Self {
+        Self(Ok(OnItsWay { reply, committer }))
     }
 
     pub(crate) fn refused(error: LogError) -> Self {
-        Self(State::Refused(error))
+        Self(Err(error))
+    }
+
+    async fn durable(self) -> Result<LogReceipt, LogError> {
+        let mut on_its_way = self.0?;
+        for _ in 0..GATHER_ROUNDS {
+            if let Some(answer) = on_its_way.answer() {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+        if let Some(answer) = on_its_way.answer() {
+            return answer;
+        }
+        on_its_way.committer.commit_if_free();
+        // A committer that is gone without an answer has been closed.
+        (&mut on_its_way.reply).await.unwrap_or(Err(LogError::Closed))
     }
 }
 
-impl Future for PendingReceipt {
+impl IntoFuture for PendingReceipt {
     type Output = Result<LogReceipt, LogError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Refused(error) => Poll::Ready(Err(error.clone())),
-            State::Waiting(reply) => {
-                // A committer that is gone without an answer has been closed.
-                Pin::new(reply).poll(context).map(|got| got.unwrap_or(Err(LogError::Closed)))
-            }
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.durable())
+    }
+}
+
+impl fmt::Debug for PendingReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingReceipt")
+    }
+}
+
+impl OnItsWay {
+    /// The answer if it is here.
+    fn answer(&mut self) -> Option<Result<LogReceipt, LogError>> {
+        match self.reply.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(LogError::Closed)),
+        }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if self.reply.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty) {
+            self.committer.queue.call();
         }
     }
 }

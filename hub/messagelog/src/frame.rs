@@ -113,18 +113,32 @@ pub(crate) fn push_frame(
 /// Looks behind a damaged frame for one that was written when the damaged one was durable.
 /// `bytes` begins with the damaged frame of the record `seq`. Linear in the bytes.
 pub(crate) fn was_durable(seq: u64, bytes: &Bytes) -> bool {
-    // A segment holds fewer records than it has bytes, so a sequence further on is no frame's.
-    let last = seq.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    (1..bytes.len()).any(|start| {
-        let Some((head, rest)) = bytes.get(start..).and_then(|at| at.split_first_chunk()) else {
-            return false;
-        };
-        let header = Header::parse(head).filter(|header| (seq + 1..=last).contains(&header.seq));
-        header.is_some_and(|header| {
-            let payload = rest.get(..header.payload_bytes).map(|part| bytes.slice_ref(part));
-            let frame = payload.and_then(|payload| header.open(&payload));
-            frame.is_some_and(|frame| frame.durable_below > seq)
-        })
+    frames_behind(seq, bytes).any(|found| found.frame.durable_below > seq)
+}
+
+/// A whole frame found behind damage.
+pub(crate) struct Found {
+    /// Where it begins in the bytes that were searched.
+    pub(crate) at: usize,
+    /// Its record's index.
+    pub(crate) seq: u64,
+    /// The frame.
+    pub(crate) frame: Frame,
+}
+
+/// The whole frames of later records in bytes that should begin with the frame of the record `seq`.
+pub(crate) fn frames_behind(seq: u64, bytes: &Bytes) -> impl Iterator<Item = Found> {
+    // More records than that do not fit into the bytes, so a sequence further on is no frame's.
+    let fit = bytes.len() / (HEADER_BYTES + PAYLOAD_HEAD_BYTES);
+    let last = seq.saturating_add(u64::try_from(fit).unwrap_or(u64::MAX));
+    (0..bytes.len()).filter_map(move |at| {
+        let (head, rest) = bytes.get(at..)?.split_first_chunk()?;
+        let header = Header::parse(head)?;
+        if !(seq.saturating_add(1)..=last).contains(&header.seq) {
+            return None;
+        }
+        let payload = bytes.slice_ref(rest.get(..header.payload_bytes)?);
+        Some(Found { at, seq: header.seq, frame: header.open(&payload)? })
     })
 }
 

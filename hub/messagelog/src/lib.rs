@@ -24,6 +24,7 @@
 //! - `keys/`: **trusted for secrecy**: who can read it can open evidence and link pseudonyms.
 
 mod audit;
+pub mod check;
 mod committer;
 mod disk;
 mod edge;
@@ -32,6 +33,7 @@ mod error;
 mod frame;
 mod index;
 mod log;
+mod offline;
 mod open;
 mod options;
 mod publisher;
@@ -46,6 +48,7 @@ pub use entry::{Entry, LogReceipt, PendingReceipt, StoredRecord};
 pub use error::LogError;
 pub use index::{IndexKey, IndexKeys, IndexKind, Order, Query};
 pub use log::MessageLog;
+pub use offline::scan_stopped;
 pub use options::{LogLimits, LogOptions};
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::index::follower::Ask;
 use crate::open::{Followers, Inner, open_on};
 use crate::options::ATTACHMENT_BYTES_MAX;
 use crate::publisher::Wake;
-use crate::queue::{Due, Waiting};
+use crate::queue::Waiting;
 use crate::{Entry, LogError, LogOptions, LogReceipt, PendingReceipt, Query, StoredRecord};
 
 /// A handle on an open message log; clones share it. Dropping the last one without
@@ -49,21 +49,23 @@ impl MessageLog {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Hands an entry to the committer. The append runs whether or not the receipt is awaited;
-    /// the receipt comes when the record is durable.
+    /// Takes an entry. It is appended whether or not the receipt is awaited; the receipt comes when
+    /// the record is durable. Awaiting it may block the thread for one write and sync.
     ///
     /// The receipt's errors: [`LogError::TooLarge`], [`LogError::Busy`], [`LogError::Closed`]: not
     /// stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
     #[must_use = "an answer may leave only with the receipt"]
     pub fn submit(&self, entry: Entry) -> PendingReceipt {
-        self.enqueue(entry, Due::Now).unwrap_or_else(PendingReceipt::refused)
+        self.enqueue(entry).unwrap_or_else(PendingReceipt::refused)
     }
 
     /// Like [`MessageLog::submit`], for a record whose receipt nobody needs yet: it becomes durable
     /// with the next record that is submitted, or by itself within a few milliseconds.
     #[must_use = "what depends on the record must wait for its receipt"]
     pub fn submit_soon(&self, entry: Entry) -> PendingReceipt {
-        self.enqueue(entry, Due::Soon).unwrap_or_else(PendingReceipt::refused)
+        let pending = self.enqueue(entry).unwrap_or_else(PendingReceipt::refused);
+        self.inner.committer.queue.call_soon();
+        pending
     }
 
     /// Appends an entry and waits until it is durable.
@@ -74,15 +76,16 @@ impl MessageLog {
         self.submit(entry).await
     }
 
-    fn enqueue(&self, entry: Entry, due: Due) -> Result<PendingReceipt, LogError> {
+    fn enqueue(&self, entry: Entry) -> Result<PendingReceipt, LogError> {
         let limits = &self.inner.limits;
         check_size("leaf", entry.leaf.len(), RECORD_MAX_BYTES)?;
         let kept_max = limits.attachment_bytes.min(ATTACHMENT_BYTES_MAX);
         check_size("attachment", entry.attachment.len(), kept_max)?;
         let leaf_hash = leaf_hash(&entry.leaf);
         let (reply, receipt) = oneshot::channel();
-        self.inner.queue.push(Waiting { entry, leaf_hash, reply }, due)?;
-        Ok(PendingReceipt::waiting(receipt))
+        let committer = &self.inner.committer;
+        committer.queue.push(Waiting { entry, leaf_hash, reply })?;
+        Ok(PendingReceipt::waiting(receipt, committer.clone()))
     }
 
     /// Durable records.
@@ -244,7 +247,7 @@ impl MessageLog {
     /// index durable and ends the threads, in this order. A second call does nothing. What is
     /// durable can still be read and proved through the handle.
     pub async fn close(&self) {
-        self.inner.queue.end(LogError::Closed);
+        self.inner.committer.queue.end(LogError::Closed);
         let Some(followers) = self.followers().take() else { return };
         let ended = tokio::task::spawn_blocking(move || followers.close());
         if let Err(panic) = ended.await {

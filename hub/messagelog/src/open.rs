@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use schemas::tlog::NoteVerifier;
 use tokio::sync::watch;
 
-use crate::committer::Committer;
+use crate::committer::{Committer, Writer};
 use crate::disk::Disk;
 use crate::index::follower::{Ask, IndexOptions, Indexer};
 use crate::publisher::{Identity, Published, Publisher, Wake};
@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     pub(crate) tiles: Tiles,
     pub(crate) published: watch::Receiver<Published>,
     pub(crate) indexed: watch::Receiver<u64>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) committer: Arc<Committer>,
     pub(crate) followers: Mutex<Option<Followers>>,
 }
 
@@ -77,19 +77,18 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
     let (published, indexed) = (publisher.watch(), indexer.watch());
     let limits =
         QueueLimits { count: options.limits.queue_count.max(1), bytes: options.limits.queue_bytes };
-    let queue = Arc::new(Queue::new(limits, options.clock.clone()));
     let origin: Arc<str> = options.origin.as_str().into();
-    let committer = Committer {
-        queue: queue.clone(),
+    let writer = Mutex::new(Writer {
         segments: segments.clone(),
         origin: origin.clone(),
-        clock: options.clock.clone(),
         disk,
         file,
         tail_bytes: bytes,
         segment_bytes: within(options.limits.segment_bytes, SEGMENT_BYTES),
-    };
-    let followers = start(committer, publisher, indexer, options.limits, lock)?;
+        buffer: Vec::new(),
+    });
+    let committer = Arc::new(Committer { queue: Queue::new(limits), writer });
+    let followers = start(committer.clone(), publisher, indexer, options.limits, lock)?;
     Ok(Inner {
         origin,
         verifier,
@@ -98,7 +97,7 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
         tiles,
         published,
         indexed,
-        queue,
+        committer,
         followers: Mutex::new(Some(followers)),
     })
 }
@@ -123,7 +122,7 @@ impl Followers {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.queue.end(LogError::Closed);
+        self.committer.queue.end(LogError::Closed);
         let followers = self.followers.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Followers { wake, ask, committer, publisher, indexer, lock }) = followers else {
             return;
@@ -139,7 +138,7 @@ impl Drop for Inner {
 }
 
 fn start(
-    committer: Committer,
+    committer: Arc<Committer>,
     publisher: Publisher,
     indexer: Indexer,
     limits: LogLimits,
@@ -155,7 +154,7 @@ fn start(
     Ok(Followers {
         wake,
         ask,
-        committer: spawn("log-committer", Box::new(move || committer.run()))?,
+        committer: spawn("log-committer", Box::new(move || committer.serve()))?,
         publisher: spawn("log-publisher", Box::new(move || publisher.run(&wakes, interval)))?,
         indexer: spawn("log-indexer", Box::new(move || indexer.run(&asks)))?,
         lock,

@@ -1,16 +1,9 @@
-//! The queue before the committer: bounded in entries and bytes, and it wakes the committer only
-//! when there is a batch to write.
-//!
-//! Each wake-up of a thread costs about as much as hashing a record, so one per record would be
-//! one too many. The committer sleeps until as many entries are due as the last batch had, and
-//! no longer than the last sync took: alone an entry is written at once, under load those that
-//! are on their way share one sync.
+//! The queue before the disk, bounded in entries and bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use schemas::clock::Clock;
 use schemas::digest::Sha256;
 use tokio::sync::oneshot;
 
@@ -20,20 +13,9 @@ use crate::{Entry, LogError, LogReceipt};
 /// A batch is written when it has this many bytes, however much waits. 4 MiB: about 4 ms of a
 /// disk that writes 1 GB/s.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long an entry that is due soon waits for one that is due now. 5 ms: most exchanges are over
-/// by then, and what a crash may take of a request on its way stays small.
+/// How long an entry that nobody waits for stays in the queue at most. 5 ms: most exchanges are
+/// over by then, and what a crash may take of a request on its way stays small.
 const SOON: Duration = Duration::from_millis(5);
-/// How long an entry waits for company at most, however slow the disk is.
-const PATIENCE_MAX: Duration = Duration::from_millis(2);
-
-/// When an entry has to be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Somebody waits for the receipt.
-    Now,
-    /// With the next entry that is due now, at most [`SOON`] later.
-    Soon,
-}
 
 /// An entry with the place its receipt goes.
 pub(crate) struct Waiting {
@@ -49,56 +31,54 @@ pub(crate) struct QueueLimits {
     pub(crate) bytes: usize,
 }
 
-/// The queue; the log's handles push, the committer takes.
+/// The queue; the log's handles push, whoever commits takes.
 pub(crate) struct Queue {
     limits: QueueLimits,
-    clock: Clock,
     state: Mutex<State>,
-    /// Told when the committer has something to do.
-    ready: Condvar,
+    /// Told when the thread that commits what nobody waits for has something to do.
+    called: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    /// Entries in `waiting` that are due now.
-    due: usize,
-    sleep: Sleep,
+    call: Call,
     /// Why nothing more is taken.
     ended: Option<LogError>,
 }
 
-/// What the committer sleeps for.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Sleep {
-    /// It does not sleep.
+/// What the thread is called for; the later ones are more urgent.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    /// Nothing.
     #[default]
-    Awake,
-    /// Any entry.
-    Any,
-    /// So many entries that are due.
-    Due(usize),
+    None,
+    /// To commit what still waits after [`SOON`].
+    Soon,
+    /// To commit what waits.
+    Now,
 }
 
-/// What the committer takes.
-pub(crate) struct Taken {
-    /// In the order in which they came.
-    pub(crate) batch: Vec<Waiting>,
-    /// How many of them were due; the next batch waits for as many.
-    pub(crate) due: usize,
+/// Whether the thread goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// Something may wait.
+    Commit,
+    /// The queue has ended.
+    Ended,
 }
 
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits, clock: Clock) -> Self {
-        Self { limits, clock, state: Mutex::default(), ready: Condvar::new() }
+    pub(crate) fn new(limits: QueueLimits) -> Self {
+        Self { limits, state: Mutex::default(), called: Condvar::new() }
     }
 
-    /// Puts an entry last.
+    /// Puts an entry last. Somebody has to commit it: see [`Queue::call_soon`], [`Queue::call`].
     ///
     /// # Errors
     /// [`LogError::Busy`] when it is full; why it has ended.
-    pub(crate) fn push(&self, waiting: Waiting, due: Due) -> Result<(), LogError> {
+    pub(crate) fn push(&self, waiting: Waiting) -> Result<(), LogError> {
         let bytes = frame_bytes(&waiting.entry);
         let mut state = self.lock();
         if let Some(ended) = &state.ended {
@@ -112,50 +92,72 @@ impl Queue {
         }
         state.waiting.push_back(waiting);
         state.bytes += bytes;
-        state.due += usize::from(due == Due::Now);
-        let wake = match state.sleep {
-            Sleep::Awake => false,
-            Sleep::Any => true,
-            Sleep::Due(count) => state.due >= count,
-        };
-        if wake {
-            state.sleep = Sleep::Awake;
-            drop(state);
-            self.ready.notify_one();
-        }
         Ok(())
     }
 
-    /// Takes what waits, up to a batch: at once when `company` entries are due, else when
-    /// `patience` is over. `None` when the queue has ended and is empty.
-    pub(crate) fn take(&self, company: usize, patience: Duration) -> Option<Taken> {
-        let mut state = self.sleep_while(self.lock(), Sleep::Any, None, |s| s.waiting.is_empty());
-        if state.due == 0 {
-            state = self.sleep_while(state, Sleep::Due(1), Some(SOON), |s| s.due == 0);
-        }
-        let short = |state: &State| state.due < company;
-        if state.due > 0 && short(&state) {
-            let patience = Some(patience.min(PATIENCE_MAX));
-            state = self.sleep_while(state, Sleep::Due(company), patience, short);
-        }
-        if state.waiting.is_empty() {
-            return None;
-        }
+    /// Takes what waits, up to a batch, in the order in which it came.
+    pub(crate) fn take(&self) -> Vec<Waiting> {
+        let mut state = self.lock();
         let (count, bytes) = state.batch();
-        let batch = state.waiting.drain(..count).collect();
         state.bytes = state.bytes.saturating_sub(bytes);
-        let due = if state.waiting.is_empty() { state.due } else { state.due.min(count) };
-        state.due -= due;
-        Some(Taken { batch, due })
+        state.waiting.drain(..count).collect()
+    }
+
+    /// Whether entries wait.
+    pub(crate) fn waits(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
+    /// Lets the thread commit what still waits after a moment. Nearly always it finds nothing: the
+    /// entry has gone with another.
+    pub(crate) fn call_soon(&self) {
+        self.call_for(Call::Soon);
+    }
+
+    /// Lets the thread commit what waits.
+    pub(crate) fn call(&self) {
+        self.call_for(Call::Now);
+    }
+
+    fn call_for(&self, call: Call) {
+        let mut state = self.lock();
+        if state.call < call {
+            state.call = call;
+            drop(state);
+            self.called.notify_one();
+        }
+    }
+
+    /// Sleeps until the thread is called.
+    pub(crate) fn until_called(&self) -> Called {
+        let mut state = self.lock();
+        while state.ended.is_none() {
+            match state.call {
+                Call::None => {
+                    state = self.called.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Call::Soon => {
+                    let slept = self.called.wait_timeout(state, SOON);
+                    let (woken, slept) = slept.unwrap_or_else(PoisonError::into_inner);
+                    state = woken;
+                    if slept.timed_out() {
+                        state.call = Call::None;
+                        return Called::Commit;
+                    }
+                }
+                Call::Now => {
+                    state.call = Call::None;
+                    return Called::Commit;
+                }
+            }
+        }
+        Called::Ended
     }
 
     /// Takes no more entries; those that wait are still taken from it.
     pub(crate) fn end(&self, why: LogError) {
-        let mut state = self.lock();
-        state.ended.get_or_insert(why);
-        state.sleep = Sleep::Awake;
-        drop(state);
-        self.ready.notify_one();
+        self.lock().ended.get_or_insert(why);
+        self.called.notify_one();
     }
 
     /// Gives everyone who waits the same refusal and takes no more entries.
@@ -163,36 +165,12 @@ impl Queue {
         let waiting = {
             let mut state = self.lock();
             state.ended = Some(why.clone());
-            (state.bytes, state.due) = (0, 0);
+            state.bytes = 0;
             std::mem::take(&mut state.waiting)
         };
         for waiting in waiting {
             let _ = waiting.reply.send(Err(why.clone()));
         }
-    }
-
-    /// Sleeps as long as `unready`, the queue has not ended, and time is left.
-    fn sleep_while<'q>(
-        &'q self,
-        mut state: MutexGuard<'q, State>,
-        sleep: Sleep,
-        at_most: Option<Duration>,
-        unready: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'q, State> {
-        let watch = self.clock.stopwatch();
-        while unready(&state) && state.ended.is_none() {
-            state.sleep = sleep;
-            state = match at_most.map(|most| most.saturating_sub(watch.elapsed())) {
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    let woken = self.ready.wait_timeout(state, left);
-                    woken.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state)
-                }
-                None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        state.sleep = Sleep::Awake;
-        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -147,7 +147,7 @@ fn scan_tail(path: &Path, first: u64) -> Result<ScannedTail, LogError> {
 }
 
 /// What stands in the tail behind its last whole record.
-fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
+pub(crate) fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
     let read = || {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;

@@ -1,6 +1,7 @@
 //! The log as a whole: durability, recovery, what is published, the index. Here stand the builders
 //! and the faulty disk that the tests share.
 
+mod check;
 mod durability;
 mod index;
 mod killed;

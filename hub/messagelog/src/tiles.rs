@@ -40,7 +40,8 @@ impl Tiles {
         &self.dir
     }
 
-    fn path(&self, tile: Tile) -> PathBuf {
+    /// Where a tile lies.
+    pub(crate) fn path(&self, tile: Tile) -> PathBuf {
         self.dir.join(tile.to_string())
     }
 

@@ -1,13 +1,22 @@
 //! The keys that make records readable, and their destruction (promise P6).
 //!
-//! Evidence is sealed with AES-256-GCM under a key for each calendar year; people are pseudonyms
-//! under another. Destroying a year's key file erases all evidence, or all links between people
-//! and records, of that year, in every backup of the log at once, and leaves every proof valid.
-//! So keep backups of `keys/` apart from those of the log, and destroy them together.
+//! Evidence is sealed with AES-256-GCM under a key for each retention class and calendar year;
+//! people are pseudonyms under another of each year. Destroying a key file erases all evidence of
+//! its class, or all links between people and records, of that year, in every backup of the log at
+//! once, and leaves every proof valid. So keep backups of `keys/` apart from those of the log, and
+//! destroy them together.
+//!
+//! | cut short | on disk | after the restart |
+//! |---|---|---|
+//! | before the key's bytes are overwritten | the key | it is due again |
+//! | overwritten, not renamed | zeros under the key's name | opens nothing; it is due again |
+//! | renamed to `.gone`, its end not recorded | the empty mark | [`Vault::destroyed`] names it until [`Vault::forget`] |
 //!
 //! Sealed form: version 1 · key id 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes. The nonce
 //! is random; NIST SP 800-38D §8.3 allows 2^32 sealings under one key, more than a hub makes in a
 //! year at 130 records a second, and the chance of a collision stays below 2^-32.
+
+mod name;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,16 +32,20 @@ use ring::rand::{SecureRandom, SystemRandom};
 use schemas::digest::{Pseudonym, Sha256};
 use zeroize::Zeroizing;
 
+pub use self::name::{Class, KeyName, KeyUse, NotAClass, NotAKeyName};
+
 use crate::disk::sync_parent;
 
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
+/// Extension of the mark that a destroyed key leaves.
+const GONE: &str = "gone";
 const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
 type Key = Zeroizing<[u8; KEY_BYTES]>;
-type Keys = HashMap<(KeyUse, i16), Arc<Prepared>>;
+type Keys = HashMap<KeyName, Arc<Prepared>>;
 
 /// A key as it is used, made once: a message is sealed, and its people named, many times a second.
 struct Prepared {
@@ -48,34 +61,14 @@ impl Prepared {
     }
 }
 
-/// What a year's key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyUse {
-    /// Sealing evidence: `evidence-YYYY.key`.
-    Evidence,
-    /// Pseudonyms of people: `pseudonym-YYYY.key`.
-    Pseudonym,
-}
-
-impl KeyUse {
-    fn file_name(self, year: i16) -> String {
-        match self {
-            Self::Evidence => format!("evidence-{year:04}.key"),
-            Self::Pseudonym => format!("pseudonym-{year:04}.key"),
-        }
-    }
-}
-
 /// What the vault cannot do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
     /// The key was destroyed; what it sealed is gone for good, and meant to be.
-    #[error(
-        "own hub: the evidence of {year} was erased: its key was destroyed; nothing repairs it"
-    )]
+    #[error("own hub: this evidence was erased: its key {key} was destroyed; nothing repairs it")]
     Erased {
-        /// The calendar year.
-        year: i16,
+        /// The key.
+        key: KeyName,
     },
     /// The bytes are not what was sealed, or not for this record.
     #[error(
@@ -125,21 +118,25 @@ impl Vault {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(refused)?;
         let keys = Mutex::new(HashMap::new());
         let vault = Self { dir: dir.to_owned(), keys, random: SystemRandom::new() };
-        for key_use in [KeyUse::Evidence, KeyUse::Pseudonym] {
-            for year in vault.years(key_use)? {
-                vault.existing_key(key_use, year)?;
-            }
+        for name in vault.names()? {
+            vault.existing_key(&name)?;
         }
         Ok(vault)
     }
 
-    /// Seals evidence of a year, given in parts. `aad` binds it to its record and must be given again to
+    /// Seals evidence of a class and year, given in parts. `aad` binds it to its record and must be given again to
     /// open it.
     ///
     /// # Errors
     /// When the year's key cannot be read or made.
-    pub fn seal(&self, year: i16, aad: &[u8], plain: &[&[u8]]) -> Result<Vec<u8>, VaultError> {
-        let key = self.key(KeyUse::Evidence, year)?;
+    pub fn seal(
+        &self,
+        class: &Class,
+        year: i16,
+        aad: &[u8],
+        plain: &[&[u8]],
+    ) -> Result<Vec<u8>, VaultError> {
+        let key = self.key(KeyName::evidence(class, year))?;
         let mut nonce = [0; NONCE_BYTES];
         self.random.fill(&mut nonce).map_err(|_| VaultError::NotSealed)?;
         let plain_bytes: usize = plain.iter().map(|part| part.len()).sum();
@@ -155,13 +152,14 @@ impl Vault {
         Ok(sealed)
     }
 
-    /// Opens sealed evidence of a year.
+    /// Opens sealed evidence of a class and year.
     ///
     /// # Errors
     /// [`VaultError::Erased`] when its key is gone; [`VaultError::Changed`] when the bytes or
     /// `aad` are not those that were sealed.
     pub fn open_sealed(
         &self,
+        class: &Class,
         year: i16,
         aad: &[u8],
         sealed: &[u8],
@@ -170,9 +168,11 @@ impl Vault {
         let body = sealed.strip_prefix(&[VERSION]).ok_or(changed.clone())?;
         let (id, body) = body.split_first_chunk::<KEY_ID_BYTES>().ok_or(changed.clone())?;
         let (nonce, ciphertext) = body.split_first_chunk().ok_or(changed.clone())?;
-        let key = self.existing_key(KeyUse::Evidence, year)?;
-        // Another key of the same year: the one that sealed this was destroyed before.
-        let key = key.filter(|key| key_id(key) == *id).ok_or(VaultError::Erased { year })?;
+        let name = KeyName::evidence(class, year);
+        let key = self.existing_key(&name)?;
+        // Another key of the same name: the one that sealed this was destroyed before.
+        let key = key.filter(|key| key_id(key) == *id);
+        let key = key.ok_or(VaultError::Erased { key: name })?;
         let mut plain = Zeroizing::new(ciphertext.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = aead_key(&key).open_in_place(nonce, Aad::from(aad), &mut plain);
@@ -186,7 +186,7 @@ impl Vault {
     /// # Errors
     /// When the year's key cannot be read or made.
     pub fn pseudonym(&self, year: i16, identifier: &str) -> Result<Pseudonym, VaultError> {
-        let key = self.key(KeyUse::Pseudonym, year)?;
+        let key = self.key(KeyName::pseudonym(year))?;
         Ok(Pseudonym::of(identifier, &key.hmac))
     }
 
@@ -196,28 +196,31 @@ impl Vault {
     /// When a key cannot be read.
     pub fn pseudonyms(&self, identifier: &str) -> Result<Vec<(i16, Pseudonym)>, VaultError> {
         let mut found = Vec::new();
-        for year in self.years(KeyUse::Pseudonym)? {
-            if let Some(key) = self.existing_key(KeyUse::Pseudonym, year)? {
-                found.push((year, pseudonym(&key, identifier)));
+        for name in self.names()?.iter().filter(|name| name.key_use == KeyUse::Pseudonym) {
+            if let Some(key) = self.existing_key(name)? {
+                found.push((name.year, pseudonym(&key, identifier)));
             }
         }
         Ok(found)
     }
 
-    /// Destroys a year's key on this machine: its bytes are overwritten and its file removed. On
-    /// disks that move data, and in backups, the file system's own means have to follow.
+    /// Destroys a key on this machine: its bytes are overwritten and its file becomes an empty mark,
+    /// which stays until [`Vault::forget`]. On disks that move data, and in backups, the file
+    /// system's own means have to follow.
     ///
     /// # Errors
-    /// When the file cannot be removed. A key that is already gone is no error.
-    pub fn destroy(&self, key_use: KeyUse, year: i16) -> Result<(), VaultError> {
+    /// When the file cannot be changed. A key that is already gone is no error.
+    pub fn destroy(&self, name: &KeyName) -> Result<(), VaultError> {
         let mut keys = self.keys();
-        keys.remove(&(key_use, year));
-        let path = self.path(key_use, year);
+        keys.remove(name);
+        let path = self.path(name);
         let destroyed = || {
             let mut file = OpenOptions::new().write(true).open(&path)?;
             file.write_all(&[0; KEY_BYTES])?;
             file.sync_all()?;
-            fs::remove_file(&path)?;
+            fs::rename(&path, path.with_extension(GONE))?;
+            file.set_len(0)?;
+            file.sync_all()?;
             sync_parent(&path)
         };
         match destroyed() {
@@ -226,28 +229,56 @@ impl Vault {
         }
     }
 
-    /// The year's key; made when it is missing.
-    fn key(&self, key_use: KeyUse, year: i16) -> Result<Arc<Prepared>, VaultError> {
+    /// Keys that were destroyed and whose end has not been recorded yet.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn destroyed(&self) -> Result<Vec<KeyName>, VaultError> {
+        self.list(GONE)
+    }
+
+    /// Removes the mark of a destroyed key, once its end is recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be removed. A mark that is not there is no error.
+    pub fn forget(&self, name: &KeyName) -> Result<(), VaultError> {
+        let mark = self.path(name).with_extension(GONE);
+        match fs::remove_file(&mark).and_then(|()| sync_parent(&mark)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(key_file(&mark, &cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The keys that are kept, by use, class and year.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn names(&self) -> Result<Vec<KeyName>, VaultError> {
+        self.list("key")
+    }
+
+    /// The key; made when it is missing.
+    fn key(&self, name: KeyName) -> Result<Arc<Prepared>, VaultError> {
         let mut keys = self.keys();
-        if let Some(key) = keys.get(&(key_use, year)) {
+        if let Some(key) = keys.get(&name) {
             return Ok(key.clone());
         }
-        let path = self.path(key_use, year);
+        let path = self.path(&name);
         let key = match read_key(&path)? {
             Some(key) => key,
             None => self.make_key(&path)?,
         };
         let prepared = Prepared::of(&key);
-        keys.insert((key_use, year), prepared.clone());
+        keys.insert(name, prepared.clone());
         Ok(prepared)
     }
 
-    /// The year's key from its file, never from memory: a file that was removed erases at once.
-    fn existing_key(&self, key_use: KeyUse, year: i16) -> Result<Option<Key>, VaultError> {
+    /// The key from its file, never from memory: a file that was removed erases at once.
+    fn existing_key(&self, name: &KeyName) -> Result<Option<Key>, VaultError> {
         let mut keys = self.keys();
-        let key = read_key(&self.path(key_use, year))?;
+        let key = read_key(&self.path(name))?;
         if key.is_none() {
-            keys.remove(&(key_use, year));
+            keys.remove(name);
         }
         Ok(key)
     }
@@ -271,22 +302,23 @@ impl Vault {
         Ok(key)
     }
 
-    /// The years that have a key file, ascending.
-    fn years(&self, key_use: KeyUse) -> Result<Vec<i16>, VaultError> {
+    /// The keys that have a file with this extension, ascending.
+    fn list(&self, extension: &str) -> Result<Vec<KeyName>, VaultError> {
         let refused = |cause: io::Error| key_file(&self.dir, &cause);
-        let mut years = Vec::new();
+        let mut names = Vec::new();
         for file in fs::read_dir(&self.dir).map_err(refused)? {
-            let name = file.map_err(refused)?.file_name();
-            let year = name.to_str().and_then(|name| name.strip_suffix(".key")?.split_once('-'));
-            let year = year.and_then(|(_, year)| year.parse().ok());
-            years.extend(year.filter(|year| name.to_str() == Some(&key_use.file_name(*year))));
+            let path = file.map_err(refused)?.path();
+            if path.extension().is_some_and(|found| found == extension) {
+                let stem = path.file_stem().and_then(|stem| stem.to_str());
+                names.extend(stem.and_then(|stem| stem.parse::<KeyName>().ok()));
+            }
         }
-        years.sort_unstable();
-        Ok(years)
+        names.sort_unstable();
+        Ok(names)
     }
 
-    fn path(&self, key_use: KeyUse, year: i16) -> PathBuf {
-        self.dir.join(key_use.file_name(year))
+    fn path(&self, name: &KeyName) -> PathBuf {
+        self.dir.join(format!("{name}.key"))
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {

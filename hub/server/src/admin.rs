@@ -11,7 +11,7 @@ use axum::extract::{Path as UrlPath, Query as UrlQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
 use hub_witness::Alarm;
@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::evidence;
+use crate::journal;
 use crate::state::Hub;
 use crate::witness::Witnessing;
 
@@ -82,6 +83,8 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: TcpListener, mut stop: watch:
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/proof/inclusion", get(inclusion))
         .route("/v1/proof/consistency", get(consistency))
+        .route("/v1/erase", post(crate::retention::erase_by_operator))
+        .route("/v1/reconcile", get(crate::reconcile::stream))
         .layer(middleware::from_fn_with_state(hub.clone(), require_token));
     let router = Router::new()
         .route("/health", get(health))
@@ -129,7 +132,8 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let version = hub.in_force.load().as_ref().map(|c| c.version());
-    let warnings = hub.witnessing.warnings();
+    let mut warnings = hub.witnessing.warnings();
+    warnings.extend(hub.timestamps.warning());
     let body = json!({"live": true, "ready": ready, "reasons": reasons, "warnings": warnings,
         "server": hub.server, "configuration_version": version, "configuration_expires": expires,
         "log_records": hub.journal.log.size()});
@@ -144,14 +148,20 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let (missing, alarms) = (count(gatherer.missing_count()), count(alarms.count()));
     let cosigned = gatherer.cosigned_size();
-    let text = hub.metrics.render(&[
+    let mut gauges = vec![
         ("koprik_log_records", "records in the message log", hub.journal.log.size()),
         ("koprik_configuration_version", "global configuration in force", version),
         ("koprik_configuration_expires_seconds", "end of its validity, Unix seconds", expires),
+        ("koprik_timestamp_tree_size", "records under a timestamp", hub.timestamps.store.last()),
         ("koprik_cosigned_records", "records that a quorum of witnesses has seen", cosigned),
         ("koprik_witnesses_missing", "witnesses that do not cosign now", missing),
         ("koprik_alarms", "split views that were seen; each is to be looked into", alarms),
-    ]);
+    ];
+    if let Some(last) = hub.timestamps.last() {
+        let age = hub.clock.now().since(last).as_secs();
+        gauges.push(("koprik_timestamp_age_seconds", "age of the last timestamp", age));
+    }
+    let text = hub.metrics.render(&gauges);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
@@ -184,6 +194,8 @@ async fn records(
         let pseudonym = hub.journal.pseudonym(hub.clock.now(), &text);
         pseudonym.map(|pseudonym| pseudonym.as_str().to_owned())
     };
+    let made_from = asked.message.as_deref().and_then(journal::made_from);
+    let made_from = made_from.map(|exchange| IndexKey::new(IndexKind::Exchange, exchange));
     let key = [
         (IndexKind::Exchange, asked.exchange),
         (IndexKind::Request, asked.message.and_then(pseudonym)),
@@ -202,9 +214,19 @@ async fn records(
         limit: asked.limit.unwrap_or(100).min(RECORDS_MAX_COUNT),
         ..Query::all()
     };
-    let found = find(&hub, query).await?;
-    let list: Vec<Value> = found.iter().map(|found| found.json()).collect();
-    Ok(Json(json!({ "log": hub.journal.log.origin(), "records": list })))
+    let mut found = Vec::new();
+    if made_from.is_some() {
+        found = find(&hub, Query { key: made_from, ..query.clone() }).await?;
+    }
+    if found.is_empty() {
+        found = find(&hub, query).await?;
+    }
+    Ok(list(&hub, &found))
+}
+
+fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
+    let records: Vec<Value> = found.iter().map(Found::json).collect();
+    Json(json!({ "log": hub.journal.log.origin(), "records": records }))
 }
 
 /// A record with its place and its sealed evidence.
@@ -257,7 +279,8 @@ async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> Ad
 /// Everything about one id: an exchange (the `detail` of an error), or the caller's own `X-Road-Id`.
 async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> AdminResult {
     let by = |kind, value: String| Query::by_key(IndexKey::new(kind, value));
-    let mut found = find(&hub, by(IndexKind::Exchange, id.clone())).await?;
+    let exchange = journal::made_from(&id).unwrap_or(&id).to_owned();
+    let mut found = find(&hub, by(IndexKind::Exchange, exchange)).await?;
     if found.is_empty()
         && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
     {

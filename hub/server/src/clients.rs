@@ -73,7 +73,8 @@ pub(crate) fn source_client() -> SourceClient {
         .build(connector)
 }
 
-/// The client for the central server. The way needs no protection: what comes over it is signed.
+/// The client for the central server and timestamp authorities. The way needs no protection: what
+/// comes over it is signed.
 pub(crate) type CentralClient = Client<HttpConnector, Full<Bytes>>;
 
 /// A new client.

@@ -7,6 +7,8 @@ use hub_core::policy::Grant;
 use schemas::identifier::{MemberId, ServerId, ServiceId, SubsystemId};
 use serde::{Deserialize, Serialize};
 
+use crate::retention::Retention;
+
 /// A security server's configuration.
 ///
 /// `clients`, `services` and `grants` take effect within one refresh interval after the file changes;
@@ -95,7 +97,7 @@ pub struct AdminListener {
 }
 
 /// The message log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSection {
     /// Ed25519 key that signs checkpoints, PKCS#8 PEM, mode 0600.
@@ -106,6 +108,20 @@ pub struct LogSection {
     /// Seconds between two looks whether the newest checkpoint is to be shown to the witnesses.
     #[serde(default = "default_witness_seconds")]
     pub witness_seconds: u64,
+    /// Seconds between two timestamps on checkpoints, where the global configuration lists
+    /// timestamp authorities and records have come.
+    #[serde(default = "default_timestamp_seconds")]
+    pub timestamp_seconds: u64,
+    /// Whole calendar years, after the year of the record, that evidence is kept; its keys are
+    /// destroyed then. Left out: until `koprik log erase`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_evidence_years: Option<u16>,
+    /// The same for the keys that link people to their records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_pseudonym_years: Option<u16>,
+    /// Services whose evidence is kept for another time than the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<RetentionClass>,
 }
 
 fn default_witness_seconds() -> u64 {
@@ -118,6 +134,23 @@ fn default_witness_seconds() -> u64 {
 pub struct WitnessSection {
     /// Ed25519 key that cosigns, PKCS#8 PEM, mode 0600; not the log's.
     pub key: PathBuf,
+}
+
+fn default_timestamp_seconds() -> u64 {
+    60
+}
+
+/// A retention class: services whose evidence is sealed and erased apart from the rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionClass {
+    /// Its code: a lower-case letter, then lower-case letters and digits.
+    pub code: String,
+    /// The services, of this hub or of others that this hub's clients call.
+    pub services: Vec<ServiceId>,
+    /// As `retention_evidence_years` of the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_evidence_years: Option<u16>,
 }
 
 /// A member's signing key and certificate.
@@ -271,6 +304,10 @@ impl HubConfig {
         if self.log.witness_seconds == 0 {
             return Err("log.witness_seconds must be at least 1".into());
         }
+        if self.log.timestamp_seconds == 0 {
+            return Err("log.timestamp_seconds must be at least 1".into());
+        }
+        Retention::new(&self.log)?;
         for service in &self.services {
             let scheme_ok = service.url.parse::<http::Uri>().is_ok_and(|url| {
                 url.scheme_str() == Some("http") && url.host().is_some() && url.query().is_none()
@@ -326,6 +363,7 @@ mod tests {
         let config = load(MINIMAL).unwrap();
         assert!(config.peer.key.is_absolute() && config.peer.key.ends_with("peer.key"));
         assert_eq!(config.configuration.refresh_seconds, 30);
+        assert_eq!(config.log.timestamp_seconds, 60);
     }
 
     #[test]
@@ -339,6 +377,8 @@ mod tests {
             "[admin]\n listen = \"0.0.0.0:1\"",
         );
         assert!(load(&admin).unwrap_err().contains("admin.listen"));
+        let never = format!("{MINIMAL}\ntimestamp_seconds = 0");
+        assert!(load(&never).unwrap_err().contains("log.timestamp_seconds"));
         let grant = format!(
             "{MINIMAL}\n[[grants]]\nid = \"g\"\nclient = \"UZ/A/B/C\"\nservice = \"UZ/GOV/TAX/tax/tax\"\npurposes = []"
         );

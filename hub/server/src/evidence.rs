@@ -9,16 +9,19 @@ use std::sync::Arc;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hub_core::evidence;
+use hub_core::{evidence, timestamp};
 use hub_messagelog::{IndexKey, IndexKind, Order, Query};
+use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
 use schemas::problem::ProblemCode;
 use schemas::record::{Kind, Record, Side};
 use serde::Deserialize;
 
 use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
+use crate::journal::Absent;
 use crate::refresh;
 use crate::state::Hub;
+use crate::timestamps::Stamped;
 use crate::witness;
 
 #[derive(Deserialize)]
@@ -48,9 +51,12 @@ pub(crate) async fn file(
     hub.journal.act("evidence-taken").await?;
     let configuration = refresh::kept(&hub.data_dir, version)
         .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let checkpoint = match witness::cosigned(&hub, last.index, &configuration) {
-        Some(cosigned) => cosigned,
-        None => hub.journal.log.checkpoint_covering(last.index).await?,
+    let stamped = stamped(&hub, last.index, &configuration).await?;
+    let cosigned = witness::cosigned(&hub, last.index, &configuration);
+    let (checkpoint, timestamp) = match (stamped, cosigned) {
+        (Some(stamped), _) => (stamped.checkpoint, Some(base64(&stamped.token))),
+        (None, Some(cosigned)) => (cosigned, None),
+        (None, None) => (hub.journal.log.checkpoint_covering(last.index).await?, None),
     };
     let size = read_checkpoint(&checkpoint)?.size;
     let mut messages = Vec::new();
@@ -58,17 +64,53 @@ pub(crate) async fn file(
     for found in kept {
         if found.record.kind != Kind::Refusal || messages.is_empty() {
             let message = hub.journal.open_evidence(&found.record, &found.sealed);
-            let erased = "the evidence of this exchange was never kept or has been erased";
-            messages.push(message.ok_or_else(|| not_found(erased))?);
+            messages.push(message.map_err(|absent| fault(&absent, found.index))?);
         }
         let (log, index) = (hub.journal.log.clone(), found.index);
         let proof = blocking(move || log.inclusion_proof(index, size)).await?;
         records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
     }
     let format = FORMAT.to_owned();
-    let file = EvidenceFile { checkpoint, configuration, format, messages, records };
+    let file = EvidenceFile { checkpoint, configuration, format, messages, records, timestamp };
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, evidence::to_text(&file)).into_response())
+}
+
+/// Stamped checkpoints that are tried: an authority may not have been listed at the exchange's time.
+const STAMPED_TRIED_COUNT: usize = 8;
+
+/// The earliest stamped checkpoint that covers the record, with a token that an auditor will accept
+/// under this configuration.
+async fn stamped(
+    hub: &Arc<Hub>,
+    index: u64,
+    configuration: &str,
+) -> Result<Option<Stamped>, Fault> {
+    let (store, published) = (hub.timestamps.store.clone(), hub.journal.log.published_size());
+    let authorities = timestamp::listed_in(configuration);
+    if authorities.is_empty() {
+        return Ok(None);
+    }
+    blocking(move || {
+        let sizes = store.covering(index, STAMPED_TRIED_COUNT).into_iter();
+        let mut read =
+            sizes.filter(|size| *size <= published).filter_map(|size| store.read(size).ok());
+        Ok(read.find(|Stamped { checkpoint, token, .. }| {
+            timestamp::check_token(token, checkpoint, &authorities).is_ok()
+        }))
+    })
+    .await
+}
+
+/// Evidence that is not there; what was erased is gone for good, and its record can still be proved.
+fn fault(absent: &Absent, index: u64) -> Fault {
+    if !absent.is_erased() {
+        return not_found(&absent.to_string());
+    }
+    let text = format!(
+        "{absent}; the record and its proofs stay: `koprik log prove --index {index} --tlog-proof`"
+    );
+    Fault(StatusCode::GONE, text)
 }
 
 /// The records on one side that belong together, in the log's order.

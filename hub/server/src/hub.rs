@@ -1,7 +1,7 @@
 //! A security server: what its parts share, how it starts, and how it stops.
 //!
-//! Shutdown order: listeners stop accepting and drain, the refresher and the gathering of cosignatures end, then
-//! the message log writes its last checkpoint and closes.
+//! Shutdown order: listeners stop accepting and drain; the refresher, the gathering of cosignatures and the
+//! stamper end; then the message log writes its last checkpoint and closes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,9 @@ use crate::listener::Bound;
 use crate::local::{Local, certificate};
 use crate::metrics::Metrics;
 use crate::refresh;
+use crate::retention::{self, Retention};
 use crate::state::Hub;
+use crate::timestamps::{self, Timestamps};
 use crate::witness::{self, Witnessing};
 
 /// Why a hub does not start. Each text names the repair.
@@ -211,7 +213,9 @@ pub async fn start(
     tasks.spawn(peer_bound.adding_nothing().serve(Some(source), stopped.clone(), peer_service));
     tasks.spawn(admin::serve(hub.clone(), admin_bound, stopped.clone()));
     tasks.spawn(refresh::run(hub.clone(), stopped.clone()));
-    tasks.spawn(witness::run(hub.clone(), stopped));
+    tasks.spawn(witness::run(hub.clone(), stopped.clone()));
+    tasks.spawn(retention::run(hub.clone(), stopped.clone()));
+    tasks.spawn(timestamps::run(hub.clone(), stopped));
     hub.journal.act("start").await?;
     tracing::info!(server = %hub.server, took_ms = watch_start.elapsed_us() / 1000, "hub started");
     Ok(RunningHub { hub, addresses, stop, tasks })
@@ -246,7 +250,17 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
     let local = Local::load(config)?;
     let journal = open_journal(config, clock)?;
     let witnessing = Witnessing::open(config, &journal.log, clock)?;
+    let stamped = config.data_dir.join("log").join("timestamps");
+    let store = timestamps::Store::open(stamped.clone()).map_err(|error| data(&stamped, error))?;
     let replay = remembered(&journal, clock.now());
+    if store.last() > journal.log.size() {
+        let (stamped, records) = (store.last(), journal.log.size());
+        tracing::error!(
+            stamped,
+            records,
+            "the log is shorter than a stamped checkpoint; restore it"
+        );
+    }
     let identity = identity(&config.peer.certificate, &config.peer.key)?;
     let registered = Arc::new(Registered(in_force.clone()));
     let peer_tls = PeerTls::new(&identity, registered, clock, &[b"h2"])
@@ -272,8 +286,10 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
         sources: clients::source_client(),
         central: clients::central_client(),
         witnessing,
+        timestamps: Timestamps::new(store, config.log.timestamp_seconds),
         consumer_places: Semaphore::new(EXCHANGES_MAX_COUNT),
         provider_places: Semaphore::new(EXCHANGES_MAX_COUNT),
+        export_places: Arc::new(Semaphore::new(1)),
         metrics: Metrics::default(),
         admin_token,
         refresh_seconds: config.configuration.refresh_seconds,
@@ -302,7 +318,9 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
     })?;
     let vault =
         Vault::open(&config.data_dir.join("keys")).map_err(|error| trust("vault", error))?;
-    Ok(Journal::new(log, vault, clock.clone(), config.log.keep_bodies_bytes))
+    let retention = Retention::new(&config.log).map_err(|error| trust("log", error))?;
+    let (clock, keep_bodies_bytes) = (clock.clone(), config.log.keep_bodies_bytes);
+    Ok(Journal::new(log, vault, retention, clock, keep_bodies_bytes))
 }
 
 /// The replay window as it stood before a restart: the requests at the end of the log itself, since the

@@ -1,7 +1,7 @@
 //! The journal of a hub: records into the message log, evidence sealed beside them, people as pseudonyms.
 
 use bytes::Bytes;
-use hub_messagelog::vault::Vault;
+use hub_messagelog::vault::{Class, Vault, VaultError};
 use hub_messagelog::{
     Entry, IndexKey, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt,
 };
@@ -12,12 +12,18 @@ use schemas::evidence::SignedMessage;
 use schemas::limits::SUBJECTS_MAX_COUNT;
 use schemas::record::{Kind, Record, Side};
 use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::retention::Retention;
 
 /// The message log with the keys that seal evidence and make pseudonyms.
 #[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) log: MessageLog,
-    vault: Vault,
+    pub(crate) vault: Vault,
+    pub(crate) retention: Retention,
+    /// Held while a key is destroyed, with the records before and after.
+    pub(crate) erasing: Mutex<()>,
     clock: Clock,
     keep_bodies_bytes: usize,
 }
@@ -33,15 +39,22 @@ impl Journal {
     pub(crate) fn new(
         log: MessageLog,
         vault: Vault,
+        retention: Retention,
         clock: Clock,
         keep_bodies_bytes: usize,
     ) -> Self {
-        Self { log, vault, clock, keep_bodies_bytes }
+        Self { log, vault, retention, erasing: Mutex::new(()), clock, keep_bodies_bytes }
     }
 
     /// The pseudonym of a person or text this year; `None` when the year's key has been destroyed.
     pub(crate) fn pseudonym(&self, at: UnixMillis, text: &str) -> Option<Pseudonym> {
         self.vault.pseudonym(at.year(), text).ok()
+    }
+
+    /// The pseudonym of `X-Road-Id`; `None` when the consumer's hub made it from the exchange's id, which
+    /// the record has anyway.
+    pub(crate) fn message(&self, at: UnixMillis, id: &str, exchange: &str) -> Option<Pseudonym> {
+        if made_from(id) == Some(exchange) { None } else { self.pseudonym(at, id) }
     }
 
     /// The pseudonyms of the people of a call, at most [`SUBJECTS_MAX_COUNT`].
@@ -76,8 +89,10 @@ impl Journal {
             let head = evidence_head(&kept, body);
             let body = body.map_or(&b""[..], |body| body);
             let plain: [&[u8]; 4] = [&head, kept.base.as_bytes(), kept.signature, body];
+            let class = self.retention.class_of(record.service.as_deref());
             // Without this year's key there is nothing to seal with: the record stands alone.
-            if let Ok(sealed) = self.vault.seal(record.time.year(), exchange, &plain) {
+            if let Ok(sealed) = self.vault.seal(class, record.time.year(), exchange, &plain) {
+                record.class = (!class.is_usual()).then(|| class.to_string());
                 record.evidence = Some(Sha256::of(&sealed));
                 attachment = sealed.into();
             }
@@ -85,16 +100,58 @@ impl Journal {
         Entry { leaf: record.to_leaf().into(), attachment }
     }
 
-    /// The evidence beside a record; `None` when there is none or its key has been destroyed.
-    pub(crate) fn open_evidence(&self, record: &Record, sealed: &[u8]) -> Option<SignedMessage> {
-        let exchange = record.exchange.as_deref().unwrap_or_default();
-        let plain = self.vault.open_sealed(record.time.year(), exchange.as_bytes(), sealed).ok()?;
-        read_evidence(&plain)
+    /// The evidence beside a record.
+    ///
+    /// # Errors
+    /// It was never kept, has been erased, or does not open.
+    pub(crate) fn open_evidence(
+        &self,
+        record: &Record,
+        sealed: &[u8],
+    ) -> Result<SignedMessage, Absent> {
+        if record.evidence.is_none() {
+            return Err(Absent::NeverKept);
+        }
+        let class = record.class.as_deref().map_or(Ok(Class::default()), str::parse);
+        let class = class.map_err(|_| Absent::Unreadable)?;
+        let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
+        let plain = self.vault.open_sealed(&class, record.time.year(), exchange, sealed)?;
+        read_evidence(&plain).ok_or(Absent::Unreadable)
     }
 
     /// Records an act of the hub or its operator. Not awaited: the log says loudly when it fails.
     pub(crate) fn act(&self, what: &str) -> PendingReceipt {
         self.submit(&mut Record::new(Kind::Act, Side::Hub, self.clock.now(), what), None)
+    }
+}
+
+/// The exchange's id in an `X-Road-Id` of the form that a hub makes, `INSTANCE-EXCHANGE`.
+pub(crate) fn made_from(id: &str) -> Option<&str> {
+    const UUID_BYTES: usize = 36;
+    let (instance, exchange) = id.split_at_checked(id.len().checked_sub(UUID_BYTES)?)?;
+    instance.ends_with('-').then_some(exchange)
+}
+
+/// Why there is no evidence beside a record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Absent {
+    /// None was kept.
+    #[error("no evidence of this exchange was kept")]
+    NeverKept,
+    /// It is not what was sealed.
+    #[error(
+        "own hub: the evidence of this exchange cannot be read; run `koprik log check` on a copy"
+    )]
+    Unreadable,
+    /// Its key was destroyed, or does not open it.
+    #[error("{0}")]
+    Vault(#[from] VaultError),
+}
+
+impl Absent {
+    /// Whether its key was destroyed.
+    pub(crate) fn is_erased(&self) -> bool {
+        matches!(self, Self::Vault(VaultError::Erased { .. }))
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod hub;
+pub mod reconcile;
 
 mod admin;
 mod clients;
@@ -20,13 +21,17 @@ mod metrics;
 mod provider;
 mod refresh;
 mod reply;
+mod retention;
 mod runtime;
 mod signing;
 mod source;
 mod spool;
 mod state;
+mod stored;
+mod timestamps;
 mod witness;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};
 pub use runtime::runtime;
+pub use stored::check_stored;

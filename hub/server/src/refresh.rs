@@ -204,7 +204,8 @@ pub(crate) fn kept(data_dir: &Path, version: u64) -> std::io::Result<String> {
     std::fs::read_to_string(data_dir.join("configurations").join(format!("{version:010}.note")))
 }
 
-fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file as a whole: afterwards it is there with all its bytes, or as it was before.
+pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::signing::MemberSigner;
+use crate::timestamps::Timestamps;
 use crate::witness::Witnessing;
 
 /// What the parts of a hub share.
@@ -44,8 +45,11 @@ pub(crate) struct Hub {
     pub(crate) sources: SourceClient,
     pub(crate) central: CentralClient,
     pub(crate) witnessing: Witnessing,
+    pub(crate) timestamps: Timestamps,
     pub(crate) consumer_places: Semaphore,
     pub(crate) provider_places: Semaphore,
+    /// Exports of the log that run: each reads as fast as the disk gives.
+    pub(crate) export_places: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) admin_token: String,
     pub(crate) refresh_seconds: u64,

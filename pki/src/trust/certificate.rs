@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
+use x509_parser::extensions::ExtendedKeyUsage;
 use x509_parser::oid_registry::{
     OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
     OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, Oid,
@@ -78,6 +79,12 @@ pub enum CertificateError {
          for a signing certificate"
     )]
     NotForSigning(String),
+    /// The certificate does not allow timestamps.
+    #[error(
+        "certificate `{0}` is not one for timestamps: its extended key usage is not timeStamping \
+         alone, marked critical (RFC 3161 §2.3); its owner asks for another"
+    )]
+    NotForTimestamps(String),
 }
 
 /// A certificate, parsed once; its DER is kept byte for byte.
@@ -93,11 +100,12 @@ pub struct Certificate {
     usage: Usage,
 }
 
-/// What basicConstraints and keyUsage say (RFC 5280 §4.2.1.3 and §4.2.1.9).
+/// What basicConstraints, keyUsage and extendedKeyUsage say (RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12).
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Usage {
     issues: bool,
     signs: bool,
+    stamps: bool,
 }
 
 impl Certificate {
@@ -205,6 +213,21 @@ impl Certificate {
         self.usage.signs.then_some(()).ok_or_else(refused)
     }
 
+    /// Checks that the key may sign timestamps: extendedKeyUsage is critical and has timeStamping
+    /// alone; keyUsage, where there is one, allows signatures (RFC 3161 §2.3).
+    ///
+    /// # Errors
+    /// [`CertificateError::NotForTimestamps`].
+    pub fn allows_timestamps(&self) -> Result<(), CertificateError> {
+        let refused = || CertificateError::NotForTimestamps(self.subject.clone());
+        self.usage.stamps.then_some(()).ok_or_else(refused)
+    }
+
+    /// The certificate's parts, for those who look at more than this type shows.
+    pub(crate) fn parsed(&self) -> Result<X509Certificate<'_>, CertificateError> {
+        parse(&self.der)
+    }
+
     /// Checks that `authority` issued this certificate: names, right to issue, signature (RFC 5280
     /// §6.1 for a path of one step). The validity of both is the caller's to check.
     ///
@@ -253,12 +276,28 @@ fn usage(parsed: &X509Certificate<'_>) -> Result<Usage, CertificateError> {
     };
     let constraints = parsed.basic_constraints().map_err(malformed)?;
     let key_usage = parsed.key_usage().map_err(malformed)?;
+    let extended = parsed.extended_key_usage().map_err(malformed)?;
+    let signs = key_usage
+        .as_ref()
+        .map(|usage| usage.value.digital_signature() || usage.value.non_repudiation());
     let is_authority = constraints.is_some_and(|found| found.value.ca);
     Ok(Usage {
         issues: is_authority && key_usage.as_ref().is_none_or(|usage| usage.value.key_cert_sign()),
-        signs: key_usage
-            .is_some_and(|usage| usage.value.digital_signature() || usage.value.non_repudiation()),
+        signs: signs.unwrap_or(false),
+        stamps: signs.unwrap_or(true)
+            && extended.is_some_and(|found| found.critical && stamps_only(found.value)),
     })
+}
+
+fn stamps_only(usage: &ExtendedKeyUsage<'_>) -> bool {
+    let others = usage.any
+        || usage.server_auth
+        || usage.client_auth
+        || usage.code_signing
+        || usage.email_protection
+        || usage.ocsp_signing
+        || !usage.other.is_empty();
+    usage.time_stamping && !others
 }
 
 /// Seconds since the epoch as a moment; a year before 1970 becomes the epoch.

@@ -42,6 +42,10 @@ use federation::agencies::{Agency, REGISTER};
 use federation::{Options, lay_out};
 use schemas::clock::Clock;
 
+/// The allocator of `koprik`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let [role, argument] = words.as_slice()

@@ -131,7 +131,7 @@ fn the_table_of_fields_names_every_field_of_a_record_and_no_other() {
     (record.base, record.body, record.evidence, record.signature) = (hash, hash, hash, hash);
     (record.client, record.endpoint, record.exchange) = (text(), text(), text());
     (record.grant, record.legal_basis, record.peer) = (text(), text(), text());
-    (record.purpose, record.service) = (text(), text());
+    (record.purpose, record.service, record.class) = (text(), text(), text());
     (record.body_bytes, record.configuration, record.duration_us) = (Some(1), Some(1), Some(1));
     (record.message, record.user) = (Some(pseudonym.clone()), Some(pseudonym.clone()));
     (record.status, record.subjects) = (Some(200), vec![pseudonym]);

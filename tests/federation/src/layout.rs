@@ -7,6 +7,7 @@
 //! DIR/agencies/NAME.toml              one adapter process each
 //! DIR/databases/NAME.sqlite           the agencies' own data
 //! DIR/register/register.toml
+//! DIR/timestamps/timestamp-authority.toml, key, certificate
 //! DIR/adapters, DIR/schemas           definitions and contracts
 //! ```
 
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
 use crate::member::{NewMember, Registered};
 use crate::register_config::{self, RegisterAddresses};
+use crate::stamps::{self, Timestamps};
 use crate::{assets, ports, witnesses};
 
 /// Name of the register's security server among [`Layout::hubs`].
@@ -60,6 +62,8 @@ pub struct Options {
     pub witness_quorum: usize,
     /// Seconds between two looks whether a log has grown that the witnesses are to see.
     pub witness_seconds: u64,
+    /// Who stamps the checkpoints.
+    pub timestamps: Timestamps,
 }
 
 impl Options {
@@ -73,6 +77,7 @@ impl Options {
             now,
             witness_quorum: 0,
             witness_seconds: 10,
+            timestamps: Timestamps::None,
         }
     }
 }
@@ -95,6 +100,9 @@ pub struct Layout {
     pub adapters: BTreeMap<String, (PathBuf, SocketAddr)>,
     /// The register's configuration file, and where it listens.
     pub register: (PathBuf, SocketAddr),
+    /// The timestamp authority's configuration file, and where it listens, if there is one.
+    #[serde(default)]
+    pub timestamp_authority: Option<(PathBuf, SocketAddr)>,
     /// The agencies that take part.
     #[serde(with = "agencies::names")]
     pub agencies: Vec<Agency>,
@@ -196,7 +204,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     let files = AuthorityFiles { key: &ca_key, certificate: &ca_file };
     let authority =
         Authority::create("Koprik demonstration authority", files, Algorithm::EcdsaP256, validity)?;
-    let mut free = ports::free(4 + 4 + options.agencies.len() * 5)?.into_iter();
+    let mut free = ports::free(4 + 5 + options.agencies.len() * 5)?.into_iter();
     let mut port = || free.next().context("too few ports");
     let central = (central_dir.join("central.toml"), port()?);
     let central_admin = port()?;
@@ -208,6 +216,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
         hubs: BTreeMap::new(),
         adapters: BTreeMap::new(),
         register,
+        timestamp_authority: None,
         agencies: options.agencies.clone(),
         dir,
     };
@@ -238,6 +247,9 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     write_central(&layout, central_admin, &authority, registered)?;
     witnesses::list(&layout, witnesses, options.witness_quorum)?;
     write_register(&layout)?;
+    if options.timestamps == Timestamps::Own {
+        stamps::add(&mut layout, port()?, &authority, validity)?;
+    }
     std::fs::write(layout.dir.join(LAYOUT_FILE), serde_json::to_vec_pretty(&layout)?)?;
     Ok(layout)
 }
@@ -290,6 +302,8 @@ fn write_hub(
             key: "log.key".into(),
             keep_bodies_bytes: options.keep_bodies_bytes,
             witness_seconds: options.witness_seconds,
+            timestamp_seconds: 1,
+            ..LogSection::default()
         },
         witness: Some(WitnessSection { key: "witness.key".into() }),
         members: vec![MemberKeys {

@@ -21,6 +21,7 @@ pub mod running;
 pub mod scripted;
 pub mod source;
 pub mod stage;
+pub mod stamps;
 pub mod witnesses;
 
 pub use call::{Answer, Caller};

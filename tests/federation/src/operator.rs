@@ -42,7 +42,18 @@ impl Operator {
     /// # Errors
     /// When the hub cannot be reached or breaks off.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let mut request = Request::get(format!("http://{}{path}", self.address));
+        self.send(Request::get(format!("http://{}{path}", self.address))).await
+    }
+
+    /// POST `path`, without a body.
+    ///
+    /// # Errors
+    /// When the hub cannot be reached or breaks off.
+    pub async fn post(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Request::post(format!("http://{}{path}", self.address))).await
+    }
+
+    async fn send(&self, mut request: http::request::Builder) -> anyhow::Result<Answer> {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

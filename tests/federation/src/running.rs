@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use adapter_kit::{AdapterConfig, RunningAdapter};
 use anyhow::Context as _;
-use hub_central::{CentralConfig, RunningCentral};
+use hub_central::{
+    CentralConfig, RunningCentral, RunningTimestampAuthority, TimestampAuthorityConfig,
+    start_timestamp_authority,
+};
 use hub_server::{HubConfig, RunningHub};
 use register_server::{RegisterConfig, RunningRegister};
 use schemas::clock::Clock;
@@ -28,6 +31,8 @@ pub struct Federation {
     pub adapters: BTreeMap<String, RunningAdapter>,
     /// The register, while it runs.
     pub register: Option<RunningRegister>,
+    /// The timestamp authority, if there is one, while it runs.
+    pub timestamp_authority: Option<RunningTimestampAuthority>,
 }
 
 impl Federation {
@@ -35,7 +40,8 @@ impl Federation {
     #[must_use]
     pub fn new(layout: Layout, clock: Clock) -> Self {
         let (hubs, adapters) = (BTreeMap::new(), BTreeMap::new());
-        Self { layout, clock, central: None, hubs, adapters, register: None }
+        let (central, register, timestamp_authority) = (None, None, None);
+        Self { layout, clock, central, hubs, adapters, register, timestamp_authority }
     }
 
     /// Starts everything and waits until every hub has the global configuration.
@@ -44,6 +50,11 @@ impl Federation {
     /// The first server that does not start, with its reason.
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         self.start_central().await?;
+        if let Some((file, _)) = &self.layout.timestamp_authority {
+            let config = TimestampAuthorityConfig::load(file)?;
+            let running = start_timestamp_authority(config, self.clock.clone()).await?;
+            self.timestamp_authority = Some(running);
+        }
         for agency in self.layout.agencies.clone() {
             self.start_adapter(agency.name).await?;
         }
@@ -190,6 +201,9 @@ impl Federation {
         }
         for (_, adapter) in std::mem::take(&mut self.adapters) {
             adapter.stop().await;
+        }
+        if let Some(authority) = self.timestamp_authority.take() {
+            authority.stop().await;
         }
         self.stop_central().await;
     }

@@ -15,7 +15,8 @@
 
 use federation::Pair;
 use federation::agencies::REGISTER;
-use federation::pair::{self, CONSUMER, ECHO};
+use federation::operator::Operator;
+use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
 use federation::raw::{self, Message};
 use federation::source::{self, Source};
 use ring::digest::{SHA512, digest};
@@ -119,6 +120,15 @@ async fn missing_message_id_is_made_new_each_time_as_the_last_header() {
         made.push(id.to_owned());
     }
     assert_ne!(made[0], made[1]);
+    // It is made from the exchange's id, so nothing more is recorded; both hubs find the exchange by it.
+    for hub in [CONSUMER, PROVIDER] {
+        let operator = Operator::of(pair.federation.hub(hub).unwrap());
+        assert_eq!(operator.explain(&made[0]).await.unwrap().len(), 2);
+        let listed = operator.get(&format!("/v1/records?message={}", made[1])).await.unwrap();
+        let records = listed.json().unwrap()["records"].as_array().unwrap().clone();
+        assert_eq!(records.len(), 2);
+        assert!(records.iter().all(|found| found["record"].get("message").is_none()));
+    }
 }
 
 #[tokio::test]

@@ -40,8 +40,10 @@ fn records(log: &MessageLog) -> Vec<Record> {
 #[tokio::test]
 async fn exchange_is_recorded_on_both_sides_with_who_what_and_why() {
     let (pair, _dir) = started().await;
-    let answer =
-        pair.ask("POST", "/a", &[("X-Road-UserId", "officer")], b"question").await.unwrap();
+    let answer = pair
+        .ask("POST", "/a", &[("X-Road-UserId", "officer"), ("X-Road-Id", "case-7")], b"question")
+        .await
+        .unwrap();
     let exchange = answer.header("x-road-request-id");
     for (hub, side) in [(CONSUMER, Side::Consumer), (PROVIDER, Side::Provider)] {
         let all = records(pair.federation.hub(hub).unwrap().log());

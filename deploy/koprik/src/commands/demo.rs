@@ -9,6 +9,7 @@ mod proof;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use federation::stamps::Timestamps;
 use federation::{Federation, Layout, Options, lay_out};
 use fixtures::{Databases, Population, Progress, REFERENCE_DATE, Written};
 use schemas::clock::Clock;
@@ -106,7 +107,9 @@ impl Demo {
             dir.display()
         );
         let (witness_quorum, witness_seconds) = WITNESSES;
-        let options = Options { witness_quorum, witness_seconds, ..Options::all(clock.now()) };
+        let timestamps = Timestamps::Own;
+        let options =
+            Options { witness_quorum, witness_seconds, timestamps, ..Options::all(clock.now()) };
         let layout = lay_out(&dir, &options)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
         let people = Population::new(self.seed, self.households, REFERENCE_DATE)?;
@@ -185,6 +188,9 @@ fn addresses(layout: &Layout) -> Value {
     json!({
         "central": { "listen": layout.central.1, "config": layout.central.0 },
         "register": { "listen": layout.register.1, "config": layout.register.0 },
+        "timestamp_authority": layout.timestamp_authority.as_ref().map(|(config, listen)| {
+            json!({ "listen": listen, "config": config })
+        }),
         "hubs": hubs,
         "adapters": adapters,
     })
@@ -193,6 +199,9 @@ fn addresses(layout: &Layout) -> Value {
 fn addresses_text(layout: &Layout) -> String {
     let mut text = format!("  {:16} http://{}\n", "central server", layout.central.1);
     text.push_str(&format!("  {:16} http://{}\n", "register", layout.register.1));
+    if let Some((_, listen)) = &layout.timestamp_authority {
+        text.push_str(&format!("  {:16} http://{listen}\n", "timestamps"));
+    }
     for (name, place) in &layout.hubs {
         text.push_str(&format!(
             "  {:16} edge https://{}  plain http://{}  peer {}  admin http://{}\n",

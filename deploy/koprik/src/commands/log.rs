@@ -1,6 +1,11 @@
-//! `koprik log show|prove|alarms`: a hub's message log through its admin listener.
+//! `koprik log show|prove|alarms`: a hub's message log through its admin listener; `koprik log check`: its
+//! directory, offline; `koprik log erase`: a year's key destroyed.
+
+mod check;
+mod erase;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -18,6 +23,11 @@ pub(crate) enum Log {
     Prove(Prove),
     /// List split views that this hub has seen: logs that showed two histories.
     Alarms(Alarms),
+    /// Check a log's directory offline: every record, the tree, the checkpoint, the published files.
+    Check(check::Check),
+    /// Destroy a year's key: the evidence that it sealed, or the links to people that it made, are gone
+    /// for good. Records and proofs stay.
+    Erase(erase::Erase),
 }
 
 /// Which alarms.
@@ -85,12 +95,15 @@ pub(crate) struct Prove {
 }
 
 impl Log {
-    pub(crate) async fn run(self, json: bool) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Show(show) => show.run(json).await,
-            Self::Prove(prove) => prove.run(json).await,
-            Self::Alarms(alarms) => alarms.run(json).await,
+            Self::Alarms(alarms) => alarms.run(json).await?,
+            Self::Show(show) => show.run(json).await?,
+            Self::Prove(prove) => prove.run(json).await?,
+            Self::Erase(erase) => erase.run(json).await?,
+            Self::Check(check) => return Ok(check.run(json)),
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands. Each file is one command, or a family of them.
 
+mod audit;
 mod call;
 mod demo;
 mod explain;
@@ -39,6 +40,8 @@ enum Command {
     Hub(serve::Serve),
     /// Run the central server.
     Central(serve::Serve),
+    /// Run a small timestamp authority (RFC 3161), for an exchange that has no other.
+    TimestampAuthority(serve::Serve),
     /// Run the social register.
     Register(serve::Serve),
     /// Run an agency's adapter.
@@ -52,6 +55,9 @@ enum Command {
     /// Look into a hub's message log.
     #[command(subcommand)]
     Log(log::Log),
+    /// Compare what both sides of exchanges recorded.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Say what happened to an exchange, on which side, and what to do.
     Explain(explain::Explain),
     /// Make a key file.
@@ -69,7 +75,11 @@ enum Command {
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let serves = matches!(
         cli.command,
-        Command::Hub(_) | Command::Central(_) | Command::Register(_) | Command::Adapter(_)
+        Command::Hub(_)
+            | Command::Central(_)
+            | Command::TimestampAuthority(_)
+            | Command::Register(_)
+            | Command::Adapter(_)
     );
     logging::start(&cli.log, !serves);
     let json = cli.json;
@@ -77,12 +87,14 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo.run(json).await?,
         Command::Hub(serve) => serve.hub(json).await?,
         Command::Central(serve) => serve.central(json).await?,
+        Command::TimestampAuthority(serve) => serve.timestamp_authority(json).await?,
         Command::Register(serve) => serve.register(json).await?,
         Command::Adapter(serve) => serve.adapter(json).await?,
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,
         Command::Verify(verify) => return verify.run(json),
-        Command::Log(log) => log.run(json).await?,
+        Command::Log(log) => return log.run(json).await,
+        Command::Audit(audit) => return audit.run(json).await,
         Command::Explain(explain) => explain.run(json).await?,
         Command::Key(key) => key.run(json)?,
         Command::Population(population) => population.run(json).await?,

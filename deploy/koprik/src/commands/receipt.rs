@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What a receipt does not prove, in words.
-const NOT_PROVED: [&str; 4] = [
+const NOT_PROVED: [&str; 5] = [
     "that the log key is a hub's: compare it with the log key in the global configuration",
     "what was asked and answered: the record holds hashes; the evidence file has the messages",
+    "that the evidence still exists: its hub erases it when its time is over, and the record stays",
     "that nobody was shown another version of the log: witnesses' signatures are not looked at",
     "the time, beyond what the hub's own clock says",
 ];

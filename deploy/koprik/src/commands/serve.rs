@@ -1,9 +1,9 @@
-//! `koprik hub|central|register|adapter --config FILE`: one process, one configuration file.
+//! `koprik hub|central|timestamp-authority|register|adapter --config FILE`: one process, one configuration file.
 
 use std::path::PathBuf;
 
 use adapter_kit::AdapterConfig;
-use hub_central::CentralConfig;
+use hub_central::{CentralConfig, TimestampAuthorityConfig, start_timestamp_authority};
 use hub_server::HubConfig;
 use register_server::RegisterConfig;
 use schemas::clock::Clock;
@@ -57,6 +57,21 @@ impl Serve {
             () = central.ended() => anyhow::bail!("a part of the central server has failed; see the log"),
         }
         central.stop().await;
+        Ok(())
+    }
+
+    pub(crate) async fn timestamp_authority(self, json: bool) -> anyhow::Result<()> {
+        let config = TimestampAuthorityConfig::load(&self.config)?;
+        if self.checked(json) {
+            return Ok(());
+        }
+        let mut authority = start_timestamp_authority(config, Clock::machine()).await?;
+        announce(json, &json!({ "listen": authority.address }));
+        tokio::select! {
+            signal = asked_to_stop() => signal?,
+            () = authority.ended() => anyhow::bail!("the timestamp authority has failed; see the log"),
+        }
+        authority.stop().await;
         Ok(())
     }
 

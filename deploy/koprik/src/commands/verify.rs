@@ -116,6 +116,9 @@ fn as_json(proved: &Proved) -> Value {
         "witnesses": {
             "cosigned": cosigned, "of": proved.cosigned.of, "quorum": proved.cosigned.quorum,
         },
+        "timestamp": proved.timestamp.as_ref().map(|stamped| {
+            json!({ "existed_before": stamped.time.to_rfc3339(), "authority": stamped.authority })
+        }),
         "steps": steps,
         "records": records,
         "not_proved": proved.not_proved,
@@ -133,6 +136,13 @@ fn as_text(proved: &Proved) -> String {
         text.push_str(&format!("  ✓ {}\n", step.words()));
     }
     text.push_str(&format!("\nwitnesses: {}\n", witnesses_text(&proved.cosigned)));
+    text.push_str(&match &proved.timestamp {
+        Some(stamped) => format!(
+            "\ntime: existed before {}, says the timestamp authority {}\n",
+            stamped.time, stamped.authority
+        ),
+        None => "\ntime: no timestamp\n".to_owned(),
+    });
     for (index, record) in &proved.records {
         text.push_str(&record_text(*index, proved.tree_size, record));
     }

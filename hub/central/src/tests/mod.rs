@@ -7,6 +7,7 @@
 
 mod publishing;
 mod restart;
+mod timestamps;
 mod witness;
 
 use std::fs;

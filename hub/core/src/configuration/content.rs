@@ -6,10 +6,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
 
+use pki::timestamp::TrustedAuthority;
 use pki::trust::{Certificate, PublicKey};
 use schemas::configuration::{Content, Member, SecurityServer};
 use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, SubsystemId};
+use schemas::limits::TIMESTAMP_AUTHORITIES_MAX_COUNT;
 use schemas::tlog::NoteVerifier;
 
 use super::witnesses;
@@ -74,6 +76,7 @@ pub fn check_content(instance: &str, content: &Content) -> Result<(), ContentFau
     }
     check.log_keys();
     check.faults.extend(witnesses::faults(content));
+    check.timestamp_authorities();
     ContentFaults::none_or(check.faults)
 }
 
@@ -94,7 +97,21 @@ pub fn check_certificates(content: &Content) -> Result<(), ContentFaults> {
             }
         }
     }
+    faults.extend(timestamp_authorities(content).filter_map(Result::err));
     ContentFaults::none_or(faults)
+}
+
+/// The timestamp authorities with their certificates, or a sentence for one that cannot be read.
+pub(crate) fn timestamp_authorities(
+    content: &Content,
+) -> impl Iterator<Item = Result<TrustedAuthority, String>> {
+    content.timestamp_authorities.iter().map(|listed| {
+        let name = listed.name.clone();
+        match Certificate::parse(&listed.certificate) {
+            Ok(certificate) => Ok(TrustedAuthority { name, certificate }),
+            Err(refused) => Err(format!("timestamp authority {name}: {refused}")),
+        }
+    })
 }
 
 /// The authorities' certificates, or a sentence for one that cannot be read.
@@ -189,6 +206,27 @@ impl<'a> Check<'a> {
         let port = server.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         if !port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0)) {
             self.fault(format!("security server {id}: its address is not `host:port`; correct it"));
+        }
+    }
+
+    fn timestamp_authorities(&mut self) {
+        let listed = &self.content.timestamp_authorities;
+        self.unique("timestamp authority", listed.iter().map(|authority| &authority.name));
+        if listed.len() > TIMESTAMP_AUTHORITIES_MAX_COUNT {
+            self.fault(format!(
+                "there are more than {TIMESTAMP_AUTHORITIES_MAX_COUNT} timestamp authorities; \
+                 remove the last"
+            ));
+        }
+        for authority in listed {
+            let url = authority.url.parse::<http::Uri>();
+            if !url.is_ok_and(|url| url.scheme_str() == Some("http") && url.host().is_some()) {
+                let name = &authority.name;
+                self.fault(format!(
+                    "timestamp authority {name}: its url is not `http://host[:port]/path`; its \
+                     tokens are signed and need no TLS: correct it"
+                ));
+            }
         }
     }
 

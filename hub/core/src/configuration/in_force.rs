@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use pki::timestamp::TrustedAuthority;
 use pki::trust::{Certificate, CertificateError, PublicKey};
 use schemas::clock::UnixMillis;
 use schemas::configuration::{
@@ -13,7 +14,7 @@ use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, ServerId, SubsystemId};
 use schemas::tlog::{NoteVerifier, WitnessPolicy};
 
-use super::content::{authorities, signing_certificate};
+use super::content::{authorities, signing_certificate, timestamp_authorities};
 use super::witnesses::{self, ListedWitness};
 
 /// A member's key for signing messages. Only a configuration in force makes one.
@@ -83,6 +84,7 @@ struct Indexed {
     groups: HashMap<String, HashSet<SubsystemId>>,
     log_keys: HashMap<String, NoteVerifier>,
     witnesses: Vec<ListedWitness>,
+    timestamp_authorities: Vec<TrustedAuthority>,
     warnings: Vec<String>,
 }
 
@@ -96,6 +98,9 @@ impl ConfigurationInForce {
         let mut warnings = Vec::new();
         let signing_keys = signing_keys(&document, now, &mut warnings);
         let content = &document.content;
+        let timestamp_authorities = timestamp_authorities(content)
+            .filter_map(|listed| listed.map_err(|fault| warnings.push(fault)).ok())
+            .collect();
         let servers: Vec<_> = content.servers.iter().cloned().map(Arc::new).collect();
         let mut by_certificate = HashMap::new();
         let mut by_client: HashMap<_, Vec<_>> = HashMap::new();
@@ -118,6 +123,7 @@ impl ConfigurationInForce {
             by_certificate,
             by_client,
             signing_keys,
+            timestamp_authorities,
             warnings,
             note,
             document,
@@ -217,13 +223,19 @@ impl ConfigurationInForce {
         WitnessPolicy::for_log(verifiers, self.0.document.content.witness_quorum, origin)
     }
 
+    /// The timestamp authorities whose tokens count; where they answer stands in the document.
+    #[must_use]
+    pub fn timestamp_authorities(&self) -> &[TrustedAuthority] {
+        &self.0.timestamp_authorities
+    }
+
     /// Whether the validity is over: no traffic then.
     #[must_use]
     pub fn expired_at(&self, now: UnixMillis) -> bool {
         self.0.document.expires <= now
     }
 
-    /// Signing certificates that were left out, each with its member, cause and repair.
+    /// Certificates that were left out, each with its member, cause and repair.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings

@@ -22,6 +22,7 @@ mod sign;
 mod trusted;
 mod witnesses;
 
+pub(crate) use content::timestamp_authorities;
 pub use content::{ContentFaults, check_certificates, check_content};
 pub use in_force::{ConfigurationInForce, KeyNotUsable, MemberKey};
 pub use refusal::{AnchorRefusal, ConfigurationRefusal};

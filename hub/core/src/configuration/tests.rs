@@ -384,7 +384,7 @@ fn signing_certificate_that_does_not_count_is_left_out_with_a_warning() {
 #[test]
 fn content_with_unknown_references_or_duplicates_is_refused() {
     type Break = fn(&mut Content);
-    let cases: [(&str, Break); 12] = [
+    let cases: [(&str, Break); 14] = [
         ("listed twice", |content| content.members.push(content.members[0].clone())),
         ("listed twice", |content| content.purposes.push(content.purposes[0].clone())),
         ("authentication certificate", |content| {
@@ -408,6 +408,12 @@ fn content_with_unknown_references_or_duplicates_is_refused() {
             content.central_log = Some(content.servers[0].log_key.clone());
         }),
         ("no legal basis", |content| content.purposes[0].legal_bases.clear()),
+        ("timestamp authority stamps is listed twice", |content| {
+            content.timestamp_authorities = vec![stamps("http://127.0.0.1/tsa"); 2];
+        }),
+        ("its url is not", |content| {
+            content.timestamp_authorities = vec![stamps("https://127.0.0.1/tsa")];
+        }),
     ];
     assert_eq!(check_content("UZ", &content()), Ok(()));
     for (expected, change) in cases {
@@ -485,4 +491,28 @@ fn witnesses_that_cannot_be_a_quorum_are_refused() {
     let mut misnamed = sound.clone();
     misnamed.witnesses[0].key = witness(1, "hub1/witness").key;
     assert!(check_content("UZ", &misnamed).unwrap_err().to_string().contains("has the name"));
+}
+
+fn stamps(url: &str) -> wire::TimestampAuthority {
+    let issuer = Authority::ephemeral("ca", Validity { from: NOW, days: 9 }).unwrap();
+    wire::TimestampAuthority {
+        name: "stamps".to_owned(),
+        url: url.to_owned(),
+        certificate: issuer.certificate().der().to_vec(),
+    }
+}
+
+#[test]
+fn timestamp_authorities_are_in_force_and_damaged_ones_are_left_out_with_a_warning() {
+    let chain = Chain::new();
+    let mut next = chain.next();
+    let sound = stamps("http://127.0.0.1:318/tsa");
+    let damaged = wire::TimestampAuthority { name: "other".into(), certificate: vec![1], ..sound };
+    next.content.timestamp_authorities = vec![stamps("http://127.0.0.1:318/tsa"), damaged];
+    let note = sign(&next, &chain.signers).unwrap();
+    let accepted = chain.first.trusted.accept(&note, NOW).unwrap().in_force;
+    let names: Vec<_> = accepted.timestamp_authorities().iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["stamps"]);
+    assert!(accepted.warnings()[0].starts_with("timestamp authority other: "));
+    assert!(check_certificates(&next.content).is_err());
 }

@@ -1,6 +1,6 @@
 //! A receipt exists only for what is durable, and a disk that fails stops the log.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,8 +14,8 @@ use super::{TestDisk, append, entry, leaf, open, open_with, options};
 use crate::{Entry, LogError, LogLimits};
 
 /// What a receipt gives without waiting.
-fn at_once<F: Future>(receipt: F) -> Option<F::Output> {
-    match pin!(receipt).poll(&mut Context::from_waker(Waker::noop())) {
+fn at_once<F: IntoFuture>(receipt: F) -> Option<F::Output> {
+    match pin!(receipt.into_future()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
@@ -59,7 +59,7 @@ async fn no_receipt_before_the_sync() {
     let behaviour = disk.behaviour();
     let log = open_with(options(dir.path()), Arc::new(disk)).unwrap();
     let shut = behaviour.shut();
-    let mut receipt = log.submit(entry(0));
+    let mut receipt = log.submit_soon(entry(0)).into_future();
     behaviour.wait_for_appends(1);
     assert!(at_once(&mut receipt).is_none(), "written, not synced");
     assert_eq!(log.size(), 0);
@@ -106,7 +106,7 @@ async fn a_full_queue_is_busy_and_stores_nothing() {
     limited.limits = LogLimits { queue_count: 2, ..limited.limits };
     let log = open_with(limited, Arc::new(disk)).unwrap();
     let shut = behaviour.shut();
-    let first = log.submit(entry(0));
+    let first = log.submit_soon(entry(0));
     behaviour.wait_for_appends(1);
     let queued = [log.submit(entry(1)), log.submit(entry(2))];
     assert!(matches!(at_once(log.submit(entry(3))), Some(Err(LogError::Busy))));
@@ -128,7 +128,7 @@ async fn queued_bytes_are_limited_and_given_back() {
     let log = open_with(limited, Arc::new(disk)).unwrap();
     let large = || Entry { leaf: leaf(0), attachment: Bytes::from(vec![7; 900]) };
     let shut = behaviour.shut();
-    let first = log.submit(large());
+    let first = log.submit_soon(large());
     behaviour.wait_for_appends(1);
     let second = log.submit(large());
     assert!(matches!(at_once(log.submit(large())), Some(Err(LogError::Busy))));

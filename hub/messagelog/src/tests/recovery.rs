@@ -96,7 +96,7 @@ async fn a_batch_that_reached_the_disk_in_parts_is_cut() {
     let behaviour = disk.behaviour();
     let log = open_with(options(dir.path()), Arc::new(disk)).unwrap();
     let shut = behaviour.shut();
-    let first = log.submit(entry(0));
+    let first = log.submit_soon(entry(0));
     behaviour.wait_for_appends(1);
     let before = fs::metadata(tail(dir.path())).unwrap().len();
     let batch = [1, 2, 3].map(|n| log.submit(entry(n)));

@@ -125,8 +125,8 @@ async fn run(
     let client = authenticate(hub, caller, &parts.headers)?;
     trail.record.client = Some(client.to_string());
     let now = hub.clock.now();
-    trail.record.message =
-        headers::single(&parts.headers, headers::ID).and_then(|id| hub.journal.pseudonym(now, id));
+    let message = headers::single(&parts.headers, headers::ID);
+    trail.record.message = message.and_then(|id| hub.journal.message(now, id, &trail.exchange));
     trail.record.user = headers::single(&parts.headers, headers::USER_ID)
         .and_then(|user| hub.journal.pseudonym(now, user));
     let configuration = in_force(hub)?;
@@ -146,8 +146,6 @@ async fn run(
         own(ProblemCode::ConsumerInternal, "no signing key for the client's member")
     })?;
     let request = sign(hub, &signer, &parts, &body, trail).await?;
-    trail.record.message = headers::single(&request.headers, headers::ID)
-        .and_then(|id| hub.journal.pseudonym(now, id));
     let request_recorded = record_request(hub, &body, trail);
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;

@@ -15,7 +15,6 @@ use schemas::configuration::SecurityServer;
 use schemas::identifier::{ClientId, ServerId, SubsystemId};
 use schemas::limits::PEER_TIMEOUT;
 use schemas::problem::ProblemCode;
-use uuid::Uuid;
 
 use super::{Failure, Trail, own};
 use crate::journal::Kept;
@@ -188,7 +187,7 @@ pub(super) async fn sign(
     set(&mut headers, headers::REQUEST_ID, &trail.exchange);
     if !headers.contains_key(headers::ID) {
         let instance = hub.server.codes().first().cloned().unwrap_or_default();
-        set(&mut headers, headers::ID, &format!("{instance}-{}", Uuid::new_v4()));
+        set(&mut headers, headers::ID, &format!("{instance}-{}", trail.exchange));
     }
     let digest = headers::content_digest(body.sha256().as_bytes());
     set(&mut headers, headers::CONTENT_DIGEST, &digest);

@@ -177,7 +177,9 @@ fn verify_head(
         let text = headers::single(&parts.headers, name)?;
         hub.journal.pseudonym(trail.record.time, text)
     };
-    trail.record.message = pseudonym(headers::ID);
+    let exchange = trail.record.exchange.as_deref().unwrap_or_default();
+    trail.record.message = headers::single(&parts.headers, headers::ID)
+        .and_then(|id| hub.journal.message(trail.record.time, id, exchange));
     trail.record.user = pseudonym(headers::USER_ID);
     let signed = verified.signature();
     trail.signed = Some((signed.base.clone(), signed.signature.clone()));

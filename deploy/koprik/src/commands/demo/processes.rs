@@ -36,6 +36,9 @@ impl Processes {
         let binary = std::env::current_exe().context("cannot find this program's own file")?;
         let mut processes = Self { list: Vec::new(), binary };
         processes.spawn("central", "central", &layout.central.0)?;
+        if let Some((config, _)) = &layout.timestamp_authority {
+            processes.spawn("timestamps", "timestamp-authority", config)?;
+        }
         for (name, (config, _)) in &layout.adapters {
             processes.spawn(&format!("adapter {name}"), "adapter", config)?;
         }
@@ -44,10 +47,11 @@ impl Processes {
         }
         processes.spawn("register", "register", &layout.register.0)?;
         let central = std::iter::once(layout.central.1);
+        let timestamps = layout.timestamp_authority.iter().map(|(_, listen)| *listen);
         let adapters = layout.adapters.values().map(|(_, listen)| *listen);
         let hubs = layout.hubs.values().map(|place| place.admin);
         let register = std::iter::once(layout.register.1);
-        for address in central.chain(adapters).chain(hubs).chain(register) {
+        for address in central.chain(timestamps).chain(adapters).chain(hubs).chain(register) {
             wait_ready(&address.to_string(), READY_TRIES).await?;
         }
         Ok(processes)

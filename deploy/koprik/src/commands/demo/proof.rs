@@ -12,8 +12,8 @@ use super::register_hub;
 use crate::ask::Admin;
 use crate::commands::verify;
 
-/// Tries of 50 ms each until the records have been seen by the witnesses.
-const COSIGNED_TRIES: u32 = 100;
+/// Tries of 50 ms each until the records have been seen by the witnesses, and until they have a timestamp.
+const TRIES: u32 = 100;
 
 /// Evidence files with what the verifier says of each.
 pub(crate) struct Proof {
@@ -38,7 +38,10 @@ impl Proof {
         std::fs::create_dir_all(&dir)?;
         let mut exchanges = BTreeSet::new();
         find_exchanges(profile, &mut exchanges);
-        wait_for_witnesses(&admin).await?;
+        wait_for(&admin, "koprik_cosigned_records").await?;
+        if layout.timestamp_authority.is_some() {
+            wait_for(&admin, "koprik_timestamp_tree_size").await?;
+        }
         let mut files = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             let file = dir.join(format!("{exchange}.json"));
@@ -107,12 +110,12 @@ impl Proof {
     }
 }
 
-/// Waits until the witnesses have seen what is in the log now. Evidence without them verifies too, so that the
-/// demo goes on when they do not come.
-async fn wait_for_witnesses(admin: &Admin) -> anyhow::Result<()> {
+/// Waits until what is in the log now is in the checkpoint that this gauge names: a cosigned one, a stamped one.
+/// Evidence without it verifies too, so that the demo goes on when none comes.
+async fn wait_for(admin: &Admin, covering: &str) -> anyhow::Result<()> {
     let records = gauge(admin, "koprik_log_records").await?;
-    for _ in 0..COSIGNED_TRIES {
-        if gauge(admin, "koprik_cosigned_records").await? >= records {
+    for _ in 0..TRIES {
+        if gauge(admin, covering).await? >= records {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

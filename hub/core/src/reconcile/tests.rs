@@ -1,0 +1,111 @@
+use schemas::problem::ProblemCode as Code;
+
+use super::*;
+
+/// A line of one exchange: `request`, `answer` or a problem code, at a side.
+fn line(side: Side, said: &str) -> Line {
+    let (kind, outcome) = match said {
+        "request" => (Said::Request, "ok"),
+        "answer" => (Said::Answer, "ok"),
+        code => (Said::Refusal, code),
+    };
+    let signed = if kind == Said::Answer { "answer" } else { "request" };
+    Line {
+        before: None,
+        body: (kind != Said::Refusal).then(|| Sha256::of(signed.as_bytes())),
+        consumer: Some("UZ/GOV/NASP".parse().unwrap()),
+        exchange: Some(Sha256::of(b"id")),
+        index: 7,
+        outcome: outcome.to_owned(),
+        said: kind,
+        service: Some("UZ/GOV/TAX/tax/income".parse().unwrap()),
+        side,
+        signature: Some(Sha256::of(signed.as_bytes())),
+        time: UnixMillis(1_000_000),
+    }
+}
+
+fn exchange(consumer: &[&str], provider: &[&str]) -> Exchange {
+    let mut exchange = Exchange::default();
+    consumer.iter().for_each(|said| exchange.add(&line(Side::Consumer, said)));
+    provider.iter().for_each(|said| exchange.add(&line(Side::Provider, said)));
+    exchange
+}
+
+#[test]
+fn every_way_that_an_exchange_ends_is_judged_by_what_the_records_say() {
+    use Verdict::{Explained, Matched, Unexplained};
+    let (denied, down) = (Code::AccessDenied.as_str(), Code::NetworkError.as_str());
+    let (lost, replayed) = (Code::ProviderLogFailed.as_str(), Code::Replayed.as_str());
+    let forged = Code::AnswerSignature.as_str();
+    let whole = &["request", "answer"][..];
+    for (consumer, provider, verdict) in [
+        (whole, whole, Matched),
+        (whole, &["request", replayed, "answer"], Matched),
+        (&["request", denied], &[denied], Matched),
+        (&["request", denied], &["request", denied], Matched),
+        (&["request"], &["request"], Matched),
+        (&["request", down], &[], Explained(Cause::NotReached)),
+        (&["request"], &[], Explained(Cause::BrokenOff)),
+        (&["request", lost], &[], Explained(Cause::ProviderLogFailed)),
+        (&["request", lost], whole, Explained(Cause::ProviderLogFailed)),
+        (&["request", down], whole, Explained(Cause::NotTaken)),
+        (&["request", down], &[denied], Explained(Cause::NotTaken)),
+        (&["request"], whole, Explained(Cause::NotTaken)),
+        (&["request", forged], whole, Explained(Cause::NotTaken)),
+        (whole, &[], Unexplained(Cause::ProviderHasNothing)),
+        (&["request", forged], &[], Unexplained(Cause::ProviderHasNothing)),
+        (&["request", denied], &[], Unexplained(Cause::ProviderRefusalMissing)),
+        (whole, &["request"], Unexplained(Cause::ProviderAnswerMissing)),
+        (whole, &["answer"], Unexplained(Cause::RequestMissing)),
+        (whole, &[denied], Unexplained(Cause::OutcomeDiffers)),
+        (&["request", denied], whole, Unexplained(Cause::OutcomeDiffers)),
+        (&["request", denied], &[down], Unexplained(Cause::OutcomeDiffers)),
+        (&[], whole, Unexplained(Cause::ConsumerHasNothing)),
+        (&[], &[denied], Unexplained(Cause::ConsumerHasNothing)),
+    ] {
+        let judged = exchange(consumer, provider).judge(&[]);
+        assert_eq!(judged, verdict, "{consumer:?} next to {provider:?}");
+    }
+}
+
+#[test]
+fn messages_that_differ_in_signature_or_body_are_never_matched() {
+    let whole = ["request", "answer"];
+    for (side, nth) in
+        [(Side::Consumer, 0), (Side::Consumer, 1), (Side::Provider, 0), (Side::Provider, 1)]
+    {
+        for change_body in [true, false] {
+            let mut judged = Exchange::default();
+            for (at, said) in whole.iter().enumerate() {
+                for of in [Side::Consumer, Side::Provider] {
+                    let mut line = line(of, said);
+                    if of == side && at == nth {
+                        let field = if change_body { &mut line.body } else { &mut line.signature };
+                        *field = Some(Sha256::of(b"other"));
+                    }
+                    judged.add(&line);
+                }
+            }
+            let cause = if nth == 0 { Cause::RequestDiffers } else { Cause::AnswerDiffers };
+            assert_eq!(judged.judge(&[]), Verdict::Unexplained(cause));
+        }
+    }
+}
+
+#[test]
+fn a_gap_before_a_start_names_the_crash_as_possible_and_an_unproven_sender_explains() {
+    let only_provider = exchange(&[], &["request", "answer"]);
+    let gap = |from, to| [Gap { from: UnixMillis(from), to: UnixMillis(to) }];
+    let started = Verdict::Unexplained(Cause::ConsumerStarted);
+    assert_eq!(only_provider.judge(&gap(999_000, 1_060_000)), started);
+    assert_eq!(only_provider.judge(&gap(1_004_000, 1_060_000)), started, "clocks differ");
+    let nothing = Verdict::Unexplained(Cause::ConsumerHasNothing);
+    assert_eq!(only_provider.judge(&gap(1_010_000, 1_060_000)), nothing);
+    assert_eq!(only_provider.judge(&gap(900_000, 990_000)), nothing);
+    let mut claimed = line(Side::Provider, Code::RequestSignature.as_str());
+    (claimed.consumer, claimed.signature) = (None, None);
+    let mut unproven = Exchange::default();
+    unproven.add(&claimed);
+    assert_eq!(unproven.judge(&[]), Verdict::Explained(Cause::Unproven));
+}

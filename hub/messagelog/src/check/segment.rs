@@ -1,0 +1,162 @@
+//! One segment read through: every frame, its checksum, its place, and its record.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schemas::tlog::merkle::leaf_hash;
+
+use super::published::Leaves;
+use super::report::{Finding, Findings, Store};
+use crate::frame::{frames_behind, was_durable};
+use crate::recovery::read_behind;
+use crate::segments::{Next, SegmentReader};
+use crate::{LogError, StoredRecord};
+
+/// Whether a segment is the last: only there may a torn tail stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Sealed,
+    Last,
+}
+
+/// A segment to read.
+pub(super) struct Task {
+    pub(super) path: PathBuf,
+    pub(super) first: u64,
+    pub(super) place: Place,
+    /// Records that the checkpoint covers.
+    pub(super) covered: u64,
+    pub(super) record: fn(&StoredRecord) -> Result<(), String>,
+}
+
+/// What a segment holds.
+pub(super) struct Scanned {
+    pub(super) leaves: Leaves,
+    /// Whole records.
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) findings: Findings,
+    pub(super) note: Option<String>,
+    offsets: Vec<u64>,
+    file: String,
+}
+
+impl Task {
+    /// Reads the segment. Damage does not end it: the next whole frame goes on.
+    pub(super) fn scan(&self) -> Result<Scanned, LogError> {
+        let failed = |cause: std::io::Error| LogError::io("reading", &self.path, &cause);
+        let mut reader = SegmentReader::open_from(&self.path, self.first, 0).map_err(failed)?;
+        let mut scanned = Scanned {
+            leaves: Leaves { first: self.first, hashes: Vec::new(), filled: 0 },
+            records: 0,
+            bytes: 0,
+            findings: Findings::default(),
+            note: None,
+            offsets: Vec::new(),
+            file: relative(&self.path),
+        };
+        loop {
+            let start = reader.offset;
+            match reader.next().map_err(failed)? {
+                Next::Frame(frame) => {
+                    if let Err(cause) = (self.record)(&frame.record) {
+                        let index = scanned.next_index();
+                        scanned.find((index, index), start..reader.offset, cause);
+                    }
+                    scanned.offsets.push(start);
+                    scanned.leaves.hashes.push(Some(leaf_hash(&frame.record.leaf)));
+                    scanned.records += 1;
+                }
+                Next::End => break,
+                Next::Damaged => match self.pass_over(start, &mut scanned)? {
+                    Some((seq, offset)) => {
+                        let opened = SegmentReader::open_from(&self.path, seq, offset);
+                        reader = opened.map_err(failed)?;
+                    }
+                    None => break,
+                },
+            }
+        }
+        scanned.bytes = fs::metadata(&self.path).map_err(failed)?.len();
+        if self.place == Place::Sealed {
+            self.compare_offsets(&mut scanned);
+        }
+        Ok(scanned)
+    }
+
+    /// Says what is wrong at `start`, and finds the next whole frame: its record and where it begins.
+    fn pass_over(&self, start: u64, scanned: &mut Scanned) -> Result<Option<(u64, u64)>, LogError> {
+        let index = scanned.next_index();
+        let behind = read_behind(&self.path, start)?;
+        let end = start.saturating_add(u64::try_from(behind.len()).unwrap_or(u64::MAX));
+        let last = self.place == Place::Last;
+        if last && behind.iter().all(|byte| *byte == 0) {
+            // Written ahead of records that did not come.
+            return Ok(None);
+        }
+        if last && index >= self.covered && !was_durable(index, &behind) {
+            scanned.note = Some(format!(
+                "{}, bytes {start} to {end}: a torn tail; nothing in it was acknowledged, and the \
+                 hub cuts it at its start",
+                scanned.file
+            ));
+            return Ok(None);
+        }
+        let Some(next) = frames_behind(index, &behind).next() else {
+            let cause = "these bytes are no record, and none follows them".to_owned();
+            scanned.find((index, index), start..end, cause);
+            if !last || index < self.covered {
+                scanned.leaves.hashes.push(None);
+            }
+            return Ok(None);
+        };
+        let offset = start.saturating_add(u64::try_from(next.at).unwrap_or(u64::MAX));
+        let cause = if next.at == 0 {
+            "the records are missing: a later one stands in their place"
+        } else {
+            "the checksum does not match the bytes"
+        };
+        scanned.find((index, next.seq - 1), start..offset, cause.to_owned());
+        let missing = usize::try_from(next.seq - index).unwrap_or(usize::MAX);
+        let known = scanned.leaves.hashes.len();
+        scanned.leaves.hashes.resize(known.saturating_add(missing), None);
+        Ok(Some((next.seq, offset)))
+    }
+
+    /// A missing offset file is written again without a word; a wrong one is named.
+    fn compare_offsets(&self, scanned: &mut Scanned) {
+        let path = self.path.with_extension("off");
+        let Ok(bytes) = fs::read(&path) else { return };
+        let (offsets, rest) = bytes.as_chunks::<4>();
+        let held = offsets.iter().map(|offset| u64::from(u32::from_le_bytes(*offset)));
+        // Beside a damaged segment it tells where the lost records began.
+        let whole = scanned.findings.count() == 0;
+        if whole && !(rest.is_empty() && held.eq(scanned.offsets.iter().copied())) {
+            scanned.findings.push(Finding {
+                store: Store::Offsets,
+                file: relative(&path),
+                records: None,
+                bytes: None,
+                cause: "it does not say where the records of its segment begin".to_owned(),
+            });
+        }
+    }
+}
+
+impl Scanned {
+    fn next_index(&self) -> u64 {
+        let known = u64::try_from(self.leaves.hashes.len()).unwrap_or(u64::MAX);
+        self.leaves.first.saturating_add(known)
+    }
+
+    fn find(&mut self, records: (u64, u64), bytes: std::ops::Range<u64>, cause: String) {
+        let (file, records, bytes) = (self.file.clone(), Some(records), Some(bytes));
+        self.findings.push(Finding { store: Store::Segments, file, records, bytes, cause });
+    }
+}
+
+/// The name of a file of the segments, below the log's directory.
+fn relative(path: &Path) -> String {
+    let name = path.file_name().map(Path::new).unwrap_or(path);
+    Path::new("segments").join(name).display().to_string()
+}
