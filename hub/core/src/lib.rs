@@ -17,6 +17,7 @@ pub mod path;
 pub mod policy;
 pub mod reconcile;
 pub mod replay;
+pub mod report;
 pub mod signature;
 pub mod strict_json;
 pub mod subjects;

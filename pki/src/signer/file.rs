@@ -9,11 +9,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
-use schemas::encoding::base64;
 use zeroize::Zeroizing;
 
 use super::SigningKey;
-use crate::trust::Algorithm;
+use crate::trust::{Algorithm, pem_text};
 
 /// A key file is a few hundred bytes; a P-256 key with parameters stays far under this.
 const KEY_FILE_MAX_BYTES: u64 = 16 * 1024;
@@ -129,16 +128,4 @@ fn write(path: &Path, pkcs8: &[u8]) -> Result<(), KeyError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all()).map_err(failed)
-}
-
-/// PEM with lines of 64 characters (RFC 7468 §2).
-pub(crate) fn pem_text(label: &str, der: &[u8]) -> String {
-    let encoded = Zeroizing::new(base64(der));
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in encoded.as_bytes().chunks(64) {
-        text.extend(line.iter().map(|byte| char::from(*byte)));
-        text.push('\n');
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
 }

@@ -11,7 +11,5 @@ pub use file::{KeyError, generate};
 pub use key::SigningKey;
 pub use note::{NoteKey, NoteKeyError};
 
-pub(crate) use file::pem_text;
-
 #[cfg(test)]
 mod tests;

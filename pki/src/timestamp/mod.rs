@@ -9,15 +9,29 @@
 //! tokens whose signer is named by a key identifier, revocation lists in tokens, RSA-PSS, and
 //! certificate identifiers under SHA-1 (ESSCertID of RFC 2634).
 
+#[cfg(not(target_family = "wasm"))]
 mod authority;
+#[cfg(not(target_family = "wasm"))]
 mod query;
+#[cfg(not(target_family = "wasm"))]
 mod reply;
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "only who asks or answers writes them")
+)]
 mod structures;
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "only who asks or answers writes them")
+)]
 mod time;
 mod token;
 
+#[cfg(not(target_family = "wasm"))]
 pub use authority::{TimestampAuthority, TimestampAuthorityError};
+#[cfg(not(target_family = "wasm"))]
 pub use query::{QueryRefusal, TimestampQuery};
+#[cfg(not(target_family = "wasm"))]
 pub use reply::{ReplyError, read_reply, reply_with};
 pub use token::{Asked, TokenRefusal, TrustedAuthority, VerifiedTimestamp, verify};
 

@@ -2,19 +2,20 @@
 
 use std::fmt;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
+use schemas::encoding::base64;
 use x509_parser::extensions::ExtendedKeyUsage;
 use x509_parser::oid_registry::{
     OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
     OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519, Oid,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::{PublicKey, UnsupportedKey};
-use crate::signer::pem_text;
 
 /// Signature algorithms that a certification authority may use; SHA-1 is not among them.
 const AUTHORITY_ALGORITHMS: [Oid<'static>; 6] = [
@@ -303,4 +304,16 @@ fn stamps_only(usage: &ExtendedKeyUsage<'_>) -> bool {
 /// Seconds since the epoch as a moment; a year before 1970 becomes the epoch.
 fn moment(seconds: i64) -> UnixMillis {
     UnixMillis::from_seconds(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// PEM with lines of 64 characters (RFC 7468 §2).
+pub(crate) fn pem_text(label: &str, der: &[u8]) -> String {
+    let encoded = Zeroizing::new(base64(der));
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        text.extend(line.iter().map(|byte| char::from(*byte)));
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
 }

@@ -4,5 +4,7 @@
 mod certificate;
 mod public_key;
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use certificate::pem_text;
 pub use certificate::{Certificate, CertificateError};
 pub use public_key::{Algorithm, BadSignature, PublicKey, UnsupportedKey};

@@ -150,6 +150,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl rcgen::PublicKeyData for PublicKey {
     fn der_bytes(&self) -> &[u8] {
         &self.raw

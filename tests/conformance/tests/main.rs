@@ -8,6 +8,7 @@
 )]
 
 mod evidence_by_python;
+mod evidence_by_wasm;
 mod evidence_forged;
 mod exchanges;
 mod log_by_go;

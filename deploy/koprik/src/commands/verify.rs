@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use hub_core::evidence::{self, EvidenceRefusal, Proved};
+use hub_core::report;
 use schemas::configuration::Anchor;
 use schemas::limits::EVIDENCE_FILE_MAX_BYTES;
 use schemas::record::Record;
 use schemas::tlog::Cosigned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{receipt, split_view};
 use crate::output;
@@ -58,22 +59,15 @@ impl Verify {
     }
 
     fn evidence(&self, anchor: &Path, json: bool) -> anyhow::Result<ExitCode> {
-        match file(&self.file, &read_anchor(anchor)?)? {
-            Ok(proved) => {
-                output::print(json, &as_json(&proved), || as_text(&proved));
-                Ok(ExitCode::SUCCESS)
+        let result = file(&self.file, &read_anchor(anchor)?)?;
+        output::print(json, &report::of(&result), || match &result {
+            Ok(proved) => as_text(proved),
+            Err(EvidenceRefusal { step, reason }) => {
+                let claim = step.words();
+                format!("NOT VERIFIED: this step does not hold: {claim}\nreason: {reason}")
             }
-            Err(refused) => {
-                let EvidenceRefusal { step, reason } = &refused;
-                let value =
-                    json!({ "verified": false, "step": format!("{step:?}"), "reason": reason });
-                output::print(json, &value, || {
-                    let claim = step.words();
-                    format!("NOT VERIFIED: this step does not hold: {claim}\nreason: {reason}")
-                });
-                Ok(ExitCode::FAILURE)
-            }
-        }
+        });
+        Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -95,34 +89,6 @@ pub(crate) fn read_anchor(path: &Path) -> anyhow::Result<Anchor> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the anchor {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no anchor", path.display()))
-}
-
-fn as_json(proved: &Proved) -> Value {
-    let steps: Vec<&str> = proved.steps.iter().map(|step| step.words()).collect();
-    let records: Vec<Value> = proved
-        .records
-        .iter()
-        .map(|(index, record)| json!({ "index": index, "record": record }))
-        .collect();
-    let by = proved.cosigned.by.iter();
-    let cosigned: Vec<Value> =
-        by.map(|(name, at)| json!({ "witness": name, "at": at.to_rfc3339() })).collect();
-    json!({
-        "verified": true,
-        "log": proved.origin,
-        "server": proved.server,
-        "tree_size": proved.tree_size,
-        "configuration_version": proved.configuration_version,
-        "witnesses": {
-            "cosigned": cosigned, "of": proved.cosigned.of, "quorum": proved.cosigned.quorum,
-        },
-        "timestamp": proved.timestamp.as_ref().map(|stamped| {
-            json!({ "existed_before": stamped.time.to_rfc3339(), "authority": stamped.authority })
-        }),
-        "steps": steps,
-        "records": records,
-        "not_proved": proved.not_proved,
-    })
 }
 
 fn as_text(proved: &Proved) -> String {
