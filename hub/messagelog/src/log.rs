@@ -52,8 +52,8 @@ impl MessageLog {
     /// Takes an entry. It is appended whether or not the receipt is awaited; the receipt comes when
     /// the record is durable. Awaiting it may block the thread for one write and sync.
     ///
-    /// The receipt's errors: [`LogError::TooLarge`], [`LogError::Busy`], [`LogError::Closed`]: not
-    /// stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
+    /// The receipt's errors: [`LogError::TooLarge`], [`LogError::Busy`], [`LogError::Full`],
+    /// [`LogError::Closed`]: not stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
     #[must_use = "an answer may leave only with the receipt"]
     pub fn submit(&self, entry: Entry) -> PendingReceipt {
         self.enqueue(entry).unwrap_or_else(PendingReceipt::refused)
@@ -86,6 +86,13 @@ impl MessageLog {
         let committer = &self.inner.committer;
         committer.queue.push(Waiting { entry, leaf_hash, reply })?;
         Ok(PendingReceipt::waiting(receipt, committer.clone()))
+    }
+
+    /// Why the log does not store records at the moment: its disk was full at the last record, or has
+    /// failed until the restart. `None` when it stores them.
+    #[must_use]
+    pub fn failure(&self) -> Option<LogError> {
+        self.inner.committer.failure()
     }
 
     /// Durable records.

@@ -8,13 +8,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemas::digest::Sha256;
 use schemas::tlog::merkle::{leaf_hash, root_of};
 use schemas::tlog::tile::{self, TILE_HEIGHT, TILE_WIDTH, TOP_LEVEL, Tile, TileKind};
 
 use crate::LogError;
-use crate::disk::{Last, replace};
+use crate::disk::{Disk, Last, replace};
 use crate::edge::{Edge, hashes_on_edge};
 use crate::segments::Leaf;
 
@@ -27,17 +28,23 @@ const REWRITE: &str = "restart the hub: it writes the tiles again from the recor
 #[derive(Clone, Debug)]
 pub(crate) struct Tiles {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Tiles {
     /// The tiles under `tlog/`.
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(crate) fn new(dir: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { dir, disk }
     }
 
     /// The directory that a static server serves.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What its files are written on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     fn path(&self, tile: Tile) -> PathBuf {
@@ -46,11 +53,11 @@ impl Tiles {
 
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.path(tile);
-        replace(&path, bytes, Last::Derived)
+        replace(self.disk(), &path, bytes, Last::Derived)
             .map_err(|cause| LogError::io("writing", &path, &cause))?;
         if tile.is_full() {
             let partial = path.with_added_extension("p");
-            match fs::remove_dir_all(&partial) {
+            match self.disk.remove_dir_all(&partial) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
                     return Err(LogError::io("removing", &partial, &cause));
                 }
