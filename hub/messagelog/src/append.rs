@@ -43,12 +43,16 @@ impl AppendFile {
     }
 
     /// Opens an existing file for appending, cut to `len`. What is left is durable on return:
-    /// after a killed process it may so far have stood in the page cache only.
-    pub(crate) fn open_at(disk: &dyn Disk, path: &Path, len: u64) -> io::Result<Self> {
+    /// after a killed process it may so far have stood in the page cache only. `last` are its last
+    /// bytes, as far as nothing proves them durable. They are written again, since a sync is not
+    /// enough after one that failed: the kernel may hold them in memory as if they were on disk.
+    pub(crate) fn open_at(disk: &dyn Disk, path: &Path, len: u64, last: &[u8]) -> io::Result<Self> {
         let file = disk.open(path, Open::Existing)?;
         if file.len()? != len {
             file.set_len(len)?;
         }
+        let last_bytes = u64::try_from(last.len()).map_err(io::Error::other)?;
+        file.write_at(last, len.saturating_sub(last_bytes))?;
         file.sync_all()?;
         sync_parent(disk, path)?;
         Ok(Self { file, end: len, prepared: len })

@@ -59,7 +59,7 @@ pub(crate) fn recover(
             repair: RESTORE,
         });
     }
-    let behind = read_behind(&path, scanned.bytes)?;
+    let (unproven, behind) = read_last(&path, &scanned)?;
     if behind.iter().any(|byte| *byte != 0) {
         let torn_bytes = behind.len();
         refuse_damage(&path, size, scanned.bytes, &behind)?;
@@ -68,7 +68,7 @@ pub(crate) fn recover(
             "cutting the torn tail of the message log; no acknowledged record is in it"
         );
     }
-    let opened = AppendFile::open_at(&**disk, &path, scanned.bytes);
+    let opened = AppendFile::open_at(&**disk, &path, scanned.bytes, &unproven);
     let file = opened.map_err(|cause| LogError::io("opening", &path, &cause))?;
     let tail = Tail { first: tail_first, offsets: scanned.offsets };
     let segments = Segments::new(dir.to_owned(), disk.clone(), firsts, tail);
@@ -147,30 +147,45 @@ fn ends_with_record(path: &PathBuf, last: u64) -> bool {
 
 struct ScannedTail {
     offsets: Vec<u32>,
+    /// Bytes of whole records.
     bytes: u64,
+    /// Where the records begin that no later one calls durable: those of the last batch.
+    unproven: u64,
 }
 
 fn scan_tail(path: &Path, first: u64) -> Result<ScannedTail, LogError> {
     let failed = |cause: std::io::Error| LogError::io("reading", path, &cause);
     let mut reader = SegmentReader::open_from(path, first, 0).map_err(failed)?;
-    let mut offsets = Vec::new();
+    let mut offsets: Vec<u32> = Vec::new();
+    let mut durable_below = first;
     loop {
         let bytes = reader.offset;
         match reader.next().map_err(failed)? {
-            Next::Frame(_) => offsets.push(offset_u32(path, bytes)?),
-            Next::End | Next::Damaged => return Ok(ScannedTail { offsets, bytes }),
+            Next::Frame(frame) => {
+                offsets.push(offset_u32(path, bytes)?);
+                durable_below = frame.durable_below;
+            }
+            Next::End | Next::Damaged => {
+                let proven = usize::try_from(durable_below.saturating_sub(first)).ok();
+                let unproven = proven.and_then(|proven| offsets.get(proven));
+                let unproven = unproven.map_or(bytes, |offset| u64::from(*offset));
+                return Ok(ScannedTail { offsets, bytes, unproven });
+            }
         }
     }
 }
 
-/// What stands in the tail behind its last whole record.
-fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
+/// The records of the last batch, and what stands in the tail behind its last whole record.
+fn read_last(path: &Path, tail: &ScannedTail) -> Result<(Bytes, Bytes), LogError> {
     let read = || {
         let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        let mut behind = Vec::new();
-        file.read_to_end(&mut behind)?;
-        Ok(behind.into())
+        file.seek(SeekFrom::Start(tail.unproven))?;
+        let mut last = Vec::new();
+        file.read_to_end(&mut last)?;
+        let whole = usize::try_from(tail.bytes - tail.unproven).map_err(std::io::Error::other)?;
+        let mut last = Bytes::from(last);
+        let behind = last.split_off(whole.min(last.len()));
+        Ok((last, behind))
     };
     read().map_err(|cause: std::io::Error| LogError::io("reading", path, &cause))
 }

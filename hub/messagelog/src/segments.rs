@@ -92,6 +92,7 @@ pub(crate) struct Tail {
 }
 
 /// Where one record lies.
+#[derive(Clone)]
 struct Place {
     path: PathBuf,
     first: u64,
@@ -150,9 +151,12 @@ impl Segments {
             return Ok(frame.record);
         }
         if place.offset.is_none() {
-            tracing::warn!(segment = %place.path.display(), "rewriting the segment's offset file");
-            write_offsets(&*self.disk, &place.path, &scan_segment(&place.path, place.first)?);
-            if let Some(frame) = read_frame(&place, index) {
+            tracing::warn!(segment = %place.path.display(), "writing the segment's offset file again");
+            let offsets = scan_segment(&place.path, place.first)?;
+            write_offsets(&*self.disk, &place.path, &offsets);
+            // From memory: on a full disk the file was not written, and reads go on.
+            let found = Place { offset: offsets.get(place.position).copied(), ..place.clone() };
+            if let Some(frame) = read_frame(&found, index) {
                 return Ok(frame.record);
             }
         }

@@ -1,11 +1,13 @@
 //! The log as a whole: durability, recovery, what is published, the index. Here stand the builders
 //! and the faulty disk that the tests share.
 
+mod crashes;
 mod durability;
 mod index;
 mod killed;
 mod published;
 mod recovery;
+mod simulated;
 
 use std::io;
 use std::path::Path;
