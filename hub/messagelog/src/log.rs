@@ -157,16 +157,17 @@ impl MessageLog {
 
     /// The indexes of the records that a query asks for. Blocking. Records are found within a
     /// moment after they are durable; while an index is made again, see [`MessageLog::indexed`].
+    /// Where there is none, as on a full disk, the records themselves are read, which takes longer.
     ///
     /// # Errors
-    /// The index is being made again; the log is closed.
+    /// A record that is damaged; the log is closed.
     pub fn find(&self, query: &Query) -> Result<Vec<u64>, LogError> {
         let (reply, answer) = std_mpsc::sync_channel(1);
         self.ask(Ask::Find(query.clone(), reply))?;
         answer.recv().unwrap_or(Err(LogError::Closed))
     }
 
-    /// Records in the index; less than [`MessageLog::size`] while it is catching up.
+    /// Records that a query finds; less than [`MessageLog::size`] while it is catching up.
     #[must_use]
     pub fn indexed(&self) -> u64 {
         *self.inner.indexed.borrow()

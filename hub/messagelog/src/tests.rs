@@ -3,6 +3,7 @@
 
 mod crashes;
 mod durability;
+mod faults;
 mod index;
 mod killed;
 mod published;
