@@ -63,7 +63,7 @@ pub(crate) fn recover(
     if behind.iter().any(|byte| *byte != 0) {
         let torn_bytes = behind.len();
         refuse_damage(&path, size, scanned.bytes, &behind)?;
-        tracing::error!(
+        tracing::warn!(
             segment = %path.display(), size, torn_bytes,
             "cutting the torn tail of the message log; no acknowledged record is in it"
         );
