@@ -6,6 +6,7 @@ mod durability;
 mod faults;
 mod index;
 mod killed;
+mod power_cut;
 mod published;
 mod recovery;
 mod simulated;
