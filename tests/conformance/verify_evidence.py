@@ -30,13 +30,13 @@ STEPS = {
     "agreement": "records, messages and configuration agree on who, what and when",
 }
 NOT_PROVED = [
-    "the time, beyond what the hubs' own clocks say",
+    "the time, beyond what the hubs' own clocks say: a timestamp is not looked at",
     "who the user was, beyond what the client's system stated",
 ]
 # Fields of objects as patterns of their canonical JSON; a name with ? may be absent.
 TEXT, HASH, COUNT, LIST = '".*"', '"[0-9a-f]{64}"', "0|[1-9][0-9]{0,19}", r"\[.*\]"
 FILE = {"format": '"koprik-evidence/1"', "configuration": TEXT, "checkpoint": TEXT,
-        "records": LIST, "messages": LIST}
+        "records": LIST, "messages": LIST, "timestamp?": TEXT}
 ENTRY = {"index": COUNT, "leaf": TEXT, "proof": rf"\[({HASH}(,{HASH})*)?\]"}
 MESSAGE = {"base": TEXT, "body?": TEXT, "signature": TEXT}
 RECORD = {

@@ -1,8 +1,4 @@
 //! Every server as its own process, killed (SIGKILL) and started again by its command.
-//!
-//! ```text
-//! caller → hub register → hub tax → adapter tax        central server beside them
-//! ```
 
 #![allow(
     clippy::unwrap_used,
@@ -12,58 +8,13 @@
 
 mod processes;
 
-use federation::agencies::{Agency, REGISTER};
 use federation::layout::REGISTER_HUB;
-use federation::{Answer, Caller, Federation, Layout, Options, lay_out};
+use federation::{Federation, Options, lay_out};
+use processes::pair::Pair;
 use processes::{Server, eventually, koprik, printed};
 use schemas::clock::Clock;
 
-const TAX: &str = "UZ/GOV/TAX/tax/tax";
-const INCOME: &str = "/persons/31505850010011/income?from=2025-12&to=2026-02";
-
-struct Pair {
-    layout: Layout,
-    central: Option<Server>,
-    adapter: Option<Server>,
-    consumer: Option<Server>,
-    provider: Option<Server>,
-    caller: Caller,
-    _dir: tempfile::TempDir,
-}
-
 impl Pair {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::machine();
-        let agencies = vec![Agency::named("tax").unwrap()];
-        let options = Options { agencies, refresh_seconds: 1, ..Options::all(clock.now()) };
-        let layout = lay_out(dir.path(), &options).unwrap();
-        Federation::new(layout.clone(), clock).seed().await.unwrap();
-        let hub = |name: &str| Some(Server::start("hub", &layout.hubs[name].config));
-        let pair = Self {
-            central: Some(Server::start("central", &layout.central.0)),
-            adapter: Some(Server::start("adapter", &layout.adapters["tax"].0)),
-            consumer: hub(REGISTER_HUB),
-            provider: hub("tax"),
-            caller: Caller::new(layout.hubs[REGISTER_HUB].edge_plain, REGISTER),
-            layout,
-            _dir: dir,
-        };
-        pair.answered().await;
-        pair
-    }
-
-    async fn call(&self) -> anyhow::Result<Answer> {
-        self.caller.get(TAX, INCOME).await
-    }
-
-    /// Waits for an answer of the source; gives its exchange.
-    async fn answered(&self) -> String {
-        let good = || async { self.call().await.is_ok_and(|answer| answer.status == 200) };
-        eventually("an exchange is answered", good).await;
-        self.call().await.unwrap().exchange().unwrap().to_owned()
-    }
-
     async fn refused_with(&self, code: &str) {
         let refused = || async {
             let answer = self.call().await;

@@ -14,6 +14,7 @@ mod segment;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemas::tlog::tile::TILE_WIDTH;
 use schemas::tlog::{Checkpoint, Note, NoteVerifier};
@@ -22,6 +23,7 @@ pub use self::report::{Finding, Findings, Report, Root, Signature, Store};
 
 use self::published::{Leaves, Published};
 use self::segment::{Place, Scanned, Task};
+use crate::disk::OsDisk;
 use crate::edge::Edge;
 use crate::segments::{list, segment_path};
 use crate::tiles::Tiles;
@@ -67,7 +69,8 @@ pub fn check(
     let mut findings = Findings::default();
     let (checkpoint, signature) = read_checkpoint(dir, options.verifier.as_ref(), &mut findings)?;
     let covered = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
-    let published = Published { tiles: Tiles::new(dir.join("tlog")), size: covered };
+    let published =
+        Published { tiles: Tiles::new(dir.join("tlog"), Arc::new(OsDisk)), size: covered };
     let last = firsts.last().copied();
     let tasks: Vec<Task> = firsts
         .into_iter()

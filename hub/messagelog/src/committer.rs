@@ -15,7 +15,8 @@
 //! | in the queue | nothing | no receipt | not in the log; retry is right |
 //! | in the write | any bytes after the last sync | no receipt | torn tail cut; whole frames of the batch may stay: *failed and stored* |
 //! | in the sync | all, some or none of the batch | no receipt | as above; a retry may store twice, the exchange id tells |
-//! | write or sync gives an error | unknown | `Poisoned` | as above; until then nothing more is taken |
+//! | no room for the write | as before the batch: cut back and synced | `Full` | not in the log; the next batch tries again, without a restart |
+//! | write, cut or sync gives an error | unknown | `Poisoned` | as above; until then nothing more is taken |
 //! | after the sync, before the receipt | the batch | no receipt | in the log: *stored, answer lost* |
 //! | after the receipt | the batch | receipt | in the log |
 //! | zeros lie ahead of the last record | a tail of zeros | | cut in silence: no record was there |
@@ -23,10 +24,10 @@
 //! | new segment made, nothing in it | an empty file under its name | no receipt | it is the tail |
 //! | new segment made, its name not durable | no file | no receipt | the full segment is the tail again |
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use crate::disk::{AppendFile, Disk};
+use crate::append::{AppendError, AppendFile};
+use crate::disk::Disk;
 use crate::frame::push_frame;
 use crate::queue::{Called, Queue, Waiting};
 use crate::segments::{Leaf, Segments};
@@ -40,9 +41,15 @@ pub(crate) struct Committer {
     pub(crate) queue: Queue,
     /// Whoever holds it commits.
     pub(crate) writer: Mutex<Writer>,
+    /// What the last batch met with.
+    failure: Mutex<Option<LogError>>,
 }
 
 impl Committer {
+    pub(crate) fn new(queue: Queue, writer: Writer) -> Self {
+        Self { queue, writer: Mutex::new(writer), failure: Mutex::default() }
+    }
+
     /// Commits what waits, unless somebody else is at it: then that one, or the thread after it, does.
     pub(crate) fn commit_if_free(&self) {
         match self.writer.try_lock() {
@@ -76,10 +83,27 @@ impl Committer {
 
     fn commit_batch(&self, writer: &mut Writer) {
         let batch = self.queue.take();
-        if let Err(poison) = writer.commit(batch) {
-            tracing::error!(%poison, "the message log takes no more records");
-            self.queue.refuse(&poison);
+        if batch.is_empty() {
+            return;
         }
+        let failure = writer.commit(batch).err();
+        if let Some(poison @ LogError::Poisoned { .. }) = &failure {
+            self.queue.refuse(poison);
+        }
+        let mut known = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == failure {
+            return;
+        }
+        match &failure {
+            Some(failure) => tracing::error!(%failure, "the message log stores no records"),
+            None => tracing::info!("the message log stores records again"),
+        }
+        *known = failure;
+    }
+
+    /// Why the last records were not stored; `None` when they were.
+    pub(crate) fn failure(&self) -> Option<LogError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -88,7 +112,7 @@ pub(crate) struct Writer {
     pub(crate) segments: Arc<Segments>,
     pub(crate) origin: Arc<str>,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) file: Box<dyn AppendFile>,
+    pub(crate) file: AppendFile,
     pub(crate) tail_bytes: u64,
     pub(crate) segment_bytes: u64,
     /// The batch as it is written; kept for the next.
@@ -98,9 +122,6 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes and syncs a batch and answers everyone in it.
     fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), LogError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
         let mut buffer = std::mem::take(&mut self.buffer);
         let first = self.segments.size();
         let mut lengths = Vec::with_capacity(batch.len());
@@ -136,15 +157,14 @@ impl Writer {
             self.rotate()?;
         }
         let path = self.segments.path(self.segments.size());
-        let poisoned = |cause: std::io::Error| LogError::Poisoned { cause: cause.to_string() };
         let mut offsets = Vec::with_capacity(lengths.len());
         let mut offset = self.tail_bytes;
         for length in lengths {
-            offsets.push(crate::segments::offset_u32(Path::new(&path), offset)?);
+            offsets.push(crate::segments::offset_u32(&path, offset)?);
             offset = offset.saturating_add(u64::try_from(*length).unwrap_or(u64::MAX));
         }
-        self.file.append(bytes).map_err(poisoned)?;
-        self.file.sync().map_err(poisoned)?;
+        self.file.append(bytes)?;
+        self.file.sync().map_err(AppendError::Unknown)?;
         self.tail_bytes = offset;
         self.segments.extend(&offsets, leaves);
         Ok(())
@@ -160,10 +180,19 @@ impl Writer {
     /// Begins a new segment. The full one is durable: every batch was synced.
     fn rotate(&mut self) -> Result<(), LogError> {
         let path = self.segments.path(self.segments.size());
-        let made = self.file.end().and_then(|()| self.disk.create(&path));
-        self.file = made.map_err(|cause| LogError::Poisoned { cause: cause.to_string() })?;
+        self.file.end().map_err(AppendError::Unknown)?;
+        self.file = AppendFile::create(&*self.disk, &path)?;
         self.tail_bytes = 0;
         self.segments.seal();
         Ok(())
+    }
+}
+
+impl From<AppendError> for LogError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full(cause) => Self::Full { cause: cause.to_string() },
+            AppendError::Unknown(cause) => Self::Poisoned { cause: cause.to_string() },
+        }
     }
 }

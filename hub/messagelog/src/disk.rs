@@ -1,110 +1,155 @@
-//! The few file operations that durability hangs on, small enough for a test to fail each.
+//! The file layer under everything that the log writes: each method is one system call, so that a
+//! test can fail, tear or cut short each of them, and crash after it.
+//!
+//! Reads go to the file system directly: what a fault does to them, a test does to the files. The
+//! index is sled's and writes by itself; it is derived, and tests damage its directory.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Makes segment files. The committer is the only writer.
-pub(crate) trait Disk: Send + Sync {
-    /// Makes an empty file that is durable under its name: file and directory are synced. It may
-    /// exist already, empty, from a start that was cut short.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
+/// Changes files and directories. What is written is durable only after a sync of the file; that a
+/// file has its name, only after a sync of the directory.
+pub(crate) trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a directory; its parent is there, it is not.
+    fn make_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Opens an existing file for appending, cut to `len`. What is left is durable on return:
-    /// after a killed process it may so far have stood in the page cache only.
-    fn open_at(&self, path: &Path, len: u64) -> io::Result<Box<dyn AppendFile>>;
+    /// Opens a file for writing.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name; what had the name is gone.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory and what is in it.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// A file that only grows.
-pub(crate) trait AppendFile: Send {
-    /// Writes all bytes at the end. After an error some of them may be there.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+/// How a file is opened for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It is there.
+    Existing,
+    /// It is made when it is missing, and left as it is when not.
+    Made,
+    /// It is made, or emptied.
+    Emptied,
+    /// It is made for its owner alone (mode 0600), or emptied.
+    Private,
+}
 
-    /// Makes everything appended durable (fdatasync). After an error none of it may be, and asking
-    /// again proves nothing: the kernel may have dropped the pages.
-    fn sync(&mut self) -> io::Result<()>;
+/// A file that is open for writing.
+pub(crate) trait DiskFile: Send {
+    /// Writes all bytes at a place. After an error some of them may be there.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
 
-    /// Ends the file with the last byte appended, durably: nothing more is appended.
-    fn end(&mut self) -> io::Result<()>;
+    /// Cuts the file, or lengthens it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Its length, bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Makes the bytes durable, and of the metadata what is needed to read them back (fdatasync).
+    /// After an error none of it may be durable, and asking again proves nothing: the kernel may
+    /// have dropped the pages.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Makes bytes and metadata durable (fsync); errors as above.
+    fn sync_all(&self) -> io::Result<()>;
 }
 
 /// The machine's disk.
+#[derive(Debug)]
 pub(crate) struct OsDisk;
 
 impl Disk for OsDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        file.sync_all()?;
-        sync_parent(path)?;
-        let end = file.metadata()?.len();
-        Ok(Box::new(Prepared { file, end, prepared: end }))
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir(dir)
     }
 
-    fn open_at(&self, path: &Path, len: u64) -> io::Result<Box<dyn AppendFile>> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        if file.metadata()?.len() != len {
-            file.set_len(len)?;
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(how != Open::Existing);
+        options.truncate(matches!(how, Open::Emptied | Open::Private));
+        if how == Open::Private {
+            options.mode(0o600);
         }
-        file.sync_all()?;
-        sync_parent(path)?;
-        Ok(Box::new(Prepared { file, end: len, prepared: len }))
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
     }
 }
 
-/// A file that lies ahead of its end in blocks of zeros, so that a sync writes the data only: with
-/// a new size or new blocks it would write the file's metadata too, and wait for each.
-struct Prepared {
-    file: File,
-    /// Where the next bytes go.
-    end: u64,
-    /// The file's length; zeros from `end` on.
-    prepared: u64,
-}
+impl DiskFile for File {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
 
-/// A file shorter than this has nothing ahead, bytes. 64 KiB: a quiet log stays small.
-const PREPARE_FROM: u64 = 64 * 1024;
-/// Zeros written ahead at most, bytes. 1 MiB: one sync in some hundred takes a few milliseconds more.
-const PREPARE_MOST: u64 = 1 << 20;
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Self::set_len(self, len)
+    }
 
-impl Prepared {
-    /// Writes zeros behind `end`, as many as the file has bytes up to there.
-    fn prepare(&mut self, end: u64) -> io::Result<()> {
-        let ahead = if end < PREPARE_FROM { 0 } else { end.min(PREPARE_MOST) };
-        let zeros = vec![0; usize::try_from(ahead).unwrap_or_default()];
-        self.file.write_all_at(&zeros, end)?;
-        self.prepared = end + ahead;
-        Ok(())
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Self::sync_data(self)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Self::sync_all(self)
     }
 }
 
-impl AppendFile for Prepared {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.end)?;
-        self.end += u64::try_from(bytes.len()).map_err(io::Error::other)?;
-        if self.end > self.prepared {
-            self.prepare(self.end)?;
-        }
-        Ok(())
-    }
+/// Whether an error says that there is no room: the call did nothing, or a part of its bytes.
+pub(crate) fn is_full(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        if self.prepared == self.end {
-            return Ok(());
-        }
-        self.file.set_len(self.end)?;
-        self.prepared = self.end;
-        self.file.sync_all()
-    }
+/// The directory that a file or directory stands in.
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Syncs the directory that a file stands in, so that its name is durable.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+pub(crate) fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.sync_dir(parent(path))
+}
+
+/// Makes a directory with those above it, if they are not there. Its name is durable on return,
+/// also when it was there: a process that was killed may have made it and not synced it.
+pub(crate) fn make_dirs(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    if !dir.is_dir() {
+        let above = parent(dir);
+        if !above.is_dir() {
+            make_dirs(disk, above)?;
+        }
+        disk.make_dir(dir)?;
+    }
+    sync_parent(disk, dir)
 }
 
 /// Whether a replaced file must outlast a power cut.
@@ -112,26 +157,50 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 pub(crate) enum Last {
     /// It must: file and directory are synced before the function returns.
     Durable,
+    /// As before, and only its owner may read it.
+    Secret,
     /// It can be made again from the segments.
     Derived,
 }
 
-/// Replaces a file as a whole: a reader sees the old bytes or the new ones. Makes directories.
-pub(crate) fn replace(path: &Path, bytes: &[u8], last: Last) -> io::Result<()> {
+/// Replaces a file as a whole: a reader sees the old bytes or the new ones. The directory of a
+/// derived file is made.
+///
+/// | cut short | on disk | afterwards |
+/// |---|---|---|
+/// | before the rename | the old file, `.tmp` in any state | `.tmp` lies there unused, and is emptied by the next write |
+/// | after the rename, before the directory is synced | the old file or the new one, each whole when it is not derived | both are good: nobody was told of the new one |
+/// | derived: any time until the kernel has written it | any of its bytes, under its name | its reader checks it and has it made again |
+pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], last: Last) -> io::Result<()> {
     let unfinished = path.with_added_extension("tmp");
-    let mut file = match File::create(&unfinished) {
+    let how = if last == Last::Secret { Open::Private } else { Open::Emptied };
+    let file = match disk.open(&unfinished, how) {
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            File::create(&unfinished)?
+            make_derived_dirs(disk, parent(path))?;
+            disk.open(&unfinished, how)?
         }
         opened => opened?,
     };
-    file.write_all(bytes)?;
-    if last == Last::Durable {
+    let written = file.write_at(bytes, 0);
+    if let Err(cause) = written {
+        // Half a file is of no use, and its room may be what is missing.
+        let _ = disk.remove_file(&unfinished);
+        return Err(cause);
+    }
+    if last != Last::Derived {
         file.sync_all()?;
     }
-    fs::rename(&unfinished, path)?;
-    if last == Last::Durable { sync_parent(path) } else { Ok(()) }
+    disk.rename(&unfinished, path)?;
+    if last == Last::Derived { Ok(()) } else { sync_parent(disk, path) }
+}
+
+/// Makes directories without syncing them.
+fn make_derived_dirs(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    make_derived_dirs(disk, parent(dir))?;
+    disk.make_dir(dir)
 }
 
 /// Replaces a file as a whole: after a crash it is the old or the new one, and the new one once this has
@@ -140,5 +209,5 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], last: Last) -> io::Result<()> {
 /// # Errors
 /// The system's, and then the file is the old one.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace(path, bytes, Last::Durable)
+    replace(&OsDisk, path, bytes, Last::Durable)
 }

@@ -25,6 +25,15 @@ pub enum LogError {
         /// The largest size that is taken.
         limit_bytes: usize,
     },
+    /// The disk has no room. Nothing was stored; the log takes records again as soon as there is room.
+    #[error(
+        "own hub: the disk of the message log is full ({cause}) and the record was not stored; \
+         make room on it, the hub goes on by itself"
+    )]
+    Full {
+        /// The operating system's words.
+        cause: String,
+    },
     /// A write or fdatasync failed. What was waiting may or may not be on the disk; nothing more
     /// is accepted until the process has been started again and has read the disk.
     #[error(

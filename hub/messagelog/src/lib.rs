@@ -23,6 +23,7 @@
 //!   break proofs, which then do not verify; both are rebuilt from the segments.
 //! - `keys/`: **trusted for secrecy**: who can read it can open evidence and link pseudonyms.
 
+mod append;
 mod audit;
 pub mod check;
 mod committer;

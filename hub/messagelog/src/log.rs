@@ -52,8 +52,8 @@ impl MessageLog {
     /// Takes an entry. It is appended whether or not the receipt is awaited; the receipt comes when
     /// the record is durable. Awaiting it may block the thread for one write and sync.
     ///
-    /// The receipt's errors: [`LogError::TooLarge`], [`LogError::Busy`], [`LogError::Closed`]: not
-    /// stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
+    /// The receipt's errors: [`LogError::TooLarge`], [`LogError::Busy`], [`LogError::Full`],
+    /// [`LogError::Closed`]: not stored; [`LogError::Poisoned`]: unknown until the restart. Cost: one hash of the leaf.
     #[must_use = "an answer may leave only with the receipt"]
     pub fn submit(&self, entry: Entry) -> PendingReceipt {
         self.enqueue(entry).unwrap_or_else(PendingReceipt::refused)
@@ -86,6 +86,13 @@ impl MessageLog {
         let committer = &self.inner.committer;
         committer.queue.push(Waiting { entry, leaf_hash, reply })?;
         Ok(PendingReceipt::waiting(receipt, committer.clone()))
+    }
+
+    /// Why the log does not store records at the moment: its disk was full at the last record, or has
+    /// failed until the restart. `None` when it stores them.
+    #[must_use]
+    pub fn failure(&self) -> Option<LogError> {
+        self.inner.committer.failure()
     }
 
     /// Durable records.
@@ -150,16 +157,17 @@ impl MessageLog {
 
     /// The indexes of the records that a query asks for. Blocking. Records are found within a
     /// moment after they are durable; while an index is made again, see [`MessageLog::indexed`].
+    /// Where there is none, as on a full disk, the records themselves are read, which takes longer.
     ///
     /// # Errors
-    /// The index is being made again; the log is closed.
+    /// A record that is damaged; the log is closed.
     pub fn find(&self, query: &Query) -> Result<Vec<u64>, LogError> {
         let (reply, answer) = std_mpsc::sync_channel(1);
         self.ask(Ask::Find(query.clone(), reply))?;
         answer.recv().unwrap_or(Err(LogError::Closed))
     }
 
-    /// Records in the index; less than [`MessageLog::size`] while it is catching up.
+    /// Records that a query finds; less than [`MessageLog::size`] while it is catching up.
     #[must_use]
     pub fn indexed(&self) -> u64 {
         *self.inner.indexed.borrow()

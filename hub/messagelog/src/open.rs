@@ -13,7 +13,7 @@ use schemas::tlog::NoteVerifier;
 use tokio::sync::watch;
 
 use crate::committer::{Committer, Writer};
-use crate::disk::Disk;
+use crate::disk::{Disk, make_dirs};
 use crate::index::follower::{Ask, IndexOptions, Indexer};
 use crate::publisher::{Identity, Published, Publisher, Wake};
 use crate::queue::{Queue, QueueLimits};
@@ -54,14 +54,17 @@ pub(crate) struct Followers {
 /// Opens the log on a disk.
 pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner, LogError> {
     let dir = &options.dir;
-    std::fs::create_dir_all(dir).map_err(|cause| LogError::io("making", dir, &cause))?;
+    let published = dir.join("tlog");
+    for dir in [dir, &published] {
+        make_dirs(&*disk, dir).map_err(|cause| LogError::io("making", dir, &cause))?;
+    }
     let lock = lock(dir)?;
     let identity = identity(&options)?;
     let verifier = identity.verifier.clone();
-    let tiles = Tiles::new(dir.join("tlog"));
+    let tiles = Tiles::new(published, disk.clone());
     let last = identity.read_checkpoint(&tiles)?;
     let covered = last.as_ref().map_or(0, |checkpoint| checkpoint.size);
-    let recovered = recover(&dir.join("segments"), covered, &*disk)?;
+    let recovered = recover(&dir.join("segments"), covered, &disk)?;
     let Recovered { segments, file, bytes } = recovered;
     let segments = Arc::new(segments);
     let publisher = Publisher::open(identity, segments.clone(), tiles.clone(), last)?;
@@ -78,7 +81,7 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
     let limits =
         QueueLimits { count: options.limits.queue_count.max(1), bytes: options.limits.queue_bytes };
     let origin: Arc<str> = options.origin.as_str().into();
-    let writer = Mutex::new(Writer {
+    let writer = Writer {
         segments: segments.clone(),
         origin: origin.clone(),
         disk,
@@ -86,8 +89,8 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
         tail_bytes: bytes,
         segment_bytes: within(options.limits.segment_bytes, SEGMENT_BYTES),
         buffer: Vec::new(),
-    });
-    let committer = Arc::new(Committer { queue: Queue::new(limits), writer });
+    };
+    let committer = Arc::new(Committer::new(Queue::new(limits), writer));
     let followers = start(committer.clone(), publisher, indexer, options.limits, lock)?;
     Ok(Inner {
         origin,

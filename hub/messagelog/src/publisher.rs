@@ -174,7 +174,7 @@ impl Publisher {
             let checkpoint = Checkpoint { origin, size, root: growing.tree.root() };
             let note = self.identity.sign(&checkpoint)?;
             let path = checkpoint_path(&self.tiles);
-            let replaced = replace(&path, note.as_bytes(), Last::Durable);
+            let replaced = replace(self.tiles.disk(), &path, note.as_bytes(), Last::Durable);
             replaced.map_err(|cause| LogError::io("writing", &path, &cause))?;
             self.last = Some(checkpoint);
             self.published.send_modify(|published| {

@@ -9,14 +9,16 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{AppendFile, Disk};
+use crate::LogError;
+use crate::append::{AppendError, AppendFile};
+use crate::disk::{Disk, make_dirs};
 use crate::frame::was_durable;
 use crate::segments::{Next, SegmentReader, Segments, Tail};
 use crate::segments::{list, offset_u32, scan_segment, segment_path, write_offsets};
-use crate::{LogError, disk};
 
 const RESTORE: &str = "restore the log's directory from a backup or another node; to look at the \
                        damage, copy the file first";
@@ -25,7 +27,7 @@ const RESTORE: &str = "restore the log's directory from a backup or another node
 pub(crate) struct Recovered {
     pub(crate) segments: Segments,
     /// The tail, positioned at its end, durable.
-    pub(crate) file: Box<dyn AppendFile>,
+    pub(crate) file: AppendFile,
     /// Bytes in the tail.
     pub(crate) bytes: u64,
 }
@@ -33,13 +35,17 @@ pub(crate) struct Recovered {
 /// Reads the segments in `dir`. `covered` is the size of the last checkpoint: so many records
 /// were durable, whatever the files say. Cost: the last segment is read through; of the sealed
 /// ones, names and ends are checked.
-pub(crate) fn recover(dir: &Path, covered: u64, disk: &dyn Disk) -> Result<Recovered, LogError> {
-    fs::create_dir_all(dir).map_err(|cause| LogError::io("making", dir, &cause))?;
+pub(crate) fn recover(
+    dir: &Path,
+    covered: u64,
+    disk: &Arc<dyn Disk>,
+) -> Result<Recovered, LogError> {
+    make_dirs(&**disk, dir).map_err(|cause| LogError::io("making", dir, &cause))?;
     let mut firsts = list(dir)?;
     let Some(tail_first) = firsts.pop() else {
         return begin(dir, covered, disk);
     };
-    check_sealed(dir, &firsts, tail_first)?;
+    check_sealed(&**disk, dir, &firsts, tail_first)?;
     let path = segment_path(dir, tail_first);
     let scanned = scan_tail(&path, tail_first)?;
     let count = u64::try_from(scanned.offsets.len()).unwrap_or(u64::MAX);
@@ -53,23 +59,23 @@ pub(crate) fn recover(dir: &Path, covered: u64, disk: &dyn Disk) -> Result<Recov
             repair: RESTORE,
         });
     }
-    let behind = read_behind(&path, scanned.bytes)?;
+    let (unproven, behind) = read_last(&path, &scanned)?;
     if behind.iter().any(|byte| *byte != 0) {
         let torn_bytes = behind.len();
         refuse_damage(&path, size, scanned.bytes, &behind)?;
-        tracing::error!(
+        tracing::warn!(
             segment = %path.display(), size, torn_bytes,
             "cutting the torn tail of the message log; no acknowledged record is in it"
         );
     }
-    let opened = disk.open_at(&path, scanned.bytes);
+    let opened = AppendFile::open_at(&**disk, &path, scanned.bytes, &unproven);
     let file = opened.map_err(|cause| LogError::io("opening", &path, &cause))?;
     let tail = Tail { first: tail_first, offsets: scanned.offsets };
-    let segments = Segments::new(dir.to_owned(), firsts, tail);
+    let segments = Segments::new(dir.to_owned(), disk.clone(), firsts, tail);
     Ok(Recovered { segments, file, bytes: scanned.bytes })
 }
 
-fn begin(dir: &Path, covered: u64, disk: &dyn Disk) -> Result<Recovered, LogError> {
+fn begin(dir: &Path, covered: u64, disk: &Arc<dyn Disk>) -> Result<Recovered, LogError> {
     if covered > 0 {
         return Err(LogError::Contradiction {
             cause: format!(
@@ -80,14 +86,25 @@ fn begin(dir: &Path, covered: u64, disk: &dyn Disk) -> Result<Recovered, LogErro
         });
     }
     let path = segment_path(dir, 0);
-    let made = disk.create(&path).and_then(|file| disk::sync_parent(dir).map(|()| file));
-    let file = made.map_err(|cause| LogError::io("making", &path, &cause))?;
-    let tail = Tail { first: 0, offsets: Vec::new() };
-    Ok(Recovered { segments: Segments::new(dir.to_owned(), Vec::new(), tail), file, bytes: 0 })
+    let made = AppendFile::create(&**disk, &path);
+    let (AppendError::Full(cause) | AppendError::Unknown(cause)) = match made {
+        Ok(file) => {
+            let tail = Tail { first: 0, offsets: Vec::new() };
+            let segments = Segments::new(dir.to_owned(), disk.clone(), Vec::new(), tail);
+            return Ok(Recovered { segments, file, bytes: 0 });
+        }
+        Err(failed) => failed,
+    };
+    Err(LogError::io("making", &path, &cause))
 }
 
 /// Each sealed segment must end with the record before the next one's first.
-fn check_sealed(dir: &Path, sealed: &[u64], tail_first: u64) -> Result<(), LogError> {
+fn check_sealed(
+    disk: &dyn Disk,
+    dir: &Path,
+    sealed: &[u64],
+    tail_first: u64,
+) -> Result<(), LogError> {
     let all: Vec<u64> = sealed.iter().copied().chain([tail_first]).collect();
     if all.first() != Some(&0) {
         return Err(gap(dir, "the segment of the first records is missing".to_owned()));
@@ -105,7 +122,7 @@ fn check_sealed(dir: &Path, sealed: &[u64], tail_first: u64) -> Result<(), LogEr
             let cause = format!("records {found} to {} are in no segment", next - 1);
             return Err(gap(&path, cause));
         }
-        write_offsets(&path, &offsets);
+        write_offsets(disk, &path, &offsets);
     }
     Ok(())
 }
@@ -130,23 +147,35 @@ fn ends_with_record(path: &PathBuf, last: u64) -> bool {
 
 struct ScannedTail {
     offsets: Vec<u32>,
+    /// Bytes of whole records.
     bytes: u64,
+    /// Where the records begin that no later one calls durable: those of the last batch.
+    unproven: u64,
 }
 
 fn scan_tail(path: &Path, first: u64) -> Result<ScannedTail, LogError> {
     let failed = |cause: std::io::Error| LogError::io("reading", path, &cause);
     let mut reader = SegmentReader::open_from(path, first, 0).map_err(failed)?;
-    let mut offsets = Vec::new();
+    let mut offsets: Vec<u32> = Vec::new();
+    let mut durable_below = first;
     loop {
         let bytes = reader.offset;
         match reader.next().map_err(failed)? {
-            Next::Frame(_) => offsets.push(offset_u32(path, bytes)?),
-            Next::End | Next::Damaged => return Ok(ScannedTail { offsets, bytes }),
+            Next::Frame(frame) => {
+                offsets.push(offset_u32(path, bytes)?);
+                durable_below = frame.durable_below;
+            }
+            Next::End | Next::Damaged => {
+                let proven = usize::try_from(durable_below.saturating_sub(first)).ok();
+                let unproven = proven.and_then(|proven| offsets.get(proven));
+                let unproven = unproven.map_or(bytes, |offset| u64::from(*offset));
+                return Ok(ScannedTail { offsets, bytes, unproven });
+            }
         }
     }
 }
 
-/// What stands in the tail behind its last whole record.
+/// What stands in a segment from this offset on.
 pub(crate) fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
     let read = || {
         let mut file = File::open(path)?;
@@ -156,6 +185,14 @@ pub(crate) fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
         Ok(behind.into())
     };
     read().map_err(|cause: std::io::Error| LogError::io("reading", path, &cause))
+}
+
+/// The records of the last batch, and what stands in the tail behind its last whole record.
+fn read_last(path: &Path, tail: &ScannedTail) -> Result<(Bytes, Bytes), LogError> {
+    let mut last = read_behind(path, tail.unproven)?;
+    let whole = usize::try_from(tail.bytes - tail.unproven).unwrap_or(usize::MAX);
+    let behind = last.split_off(whole.min(last.len()));
+    Ok((last, behind))
 }
 
 /// Refuses to cut when a frame behind the damage says that the damaged record was durable.

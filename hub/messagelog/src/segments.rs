@@ -17,8 +17,9 @@ use schemas::digest::Sha256;
 use schemas::tlog::merkle::leaf_hash;
 use tokio::sync::watch;
 
+use crate::disk::{Disk, Last, replace};
 use crate::frame::{Frame, HEADER_BYTES, Header};
-use crate::{LogError, StoredRecord, disk};
+use crate::{LogError, StoredRecord};
 
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 const RESTORE: &str = "restore the log's directory from a backup or another node, and keep this \
@@ -32,6 +33,7 @@ const FRESH_TAKE_COUNT: usize = 256;
 /// Where the records lie. The committer tells it what has become durable; everyone reads.
 pub(crate) struct Segments {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
     layout: RwLock<Layout>,
     fresh: Mutex<Fresh>,
     durable: watch::Sender<u64>,
@@ -90,6 +92,7 @@ pub(crate) struct Tail {
 }
 
 /// Where one record lies.
+#[derive(Clone)]
 struct Place {
     path: PathBuf,
     first: u64,
@@ -100,11 +103,11 @@ struct Place {
 
 impl Segments {
     /// Takes what recovery found.
-    pub(crate) fn new(dir: PathBuf, sealed: Vec<u64>, tail: Tail) -> Self {
+    pub(crate) fn new(dir: PathBuf, disk: Arc<dyn Disk>, sealed: Vec<u64>, tail: Tail) -> Self {
         let size = tail.first.saturating_add(count(&tail.offsets));
         let durable = watch::Sender::new(size);
         let fresh = Mutex::new(Fresh { next: size, ..Fresh::default() });
-        Self { dir, layout: RwLock::new(Layout { sealed, tail }), fresh, durable }
+        Self { dir, disk, layout: RwLock::new(Layout { sealed, tail }), fresh, durable }
     }
 
     /// Durable records.
@@ -132,7 +135,7 @@ impl Segments {
         let mut layout = self.layout.write().unwrap_or_else(PoisonError::into_inner);
         let first = layout.tail.first.saturating_add(count(&layout.tail.offsets));
         let full = std::mem::replace(&mut layout.tail, Tail { first, offsets: Vec::new() });
-        write_offsets(&self.path(full.first), &full.offsets);
+        write_offsets(&*self.disk, &self.path(full.first), &full.offsets);
         layout.sealed.push(full.first);
     }
 
@@ -148,9 +151,12 @@ impl Segments {
             return Ok(frame.record);
         }
         if place.offset.is_none() {
-            tracing::warn!(segment = %place.path.display(), "rewriting the segment's offset file");
-            write_offsets(&place.path, &scan_segment(&place.path, place.first)?);
-            if let Some(frame) = read_frame(&place, index) {
+            tracing::warn!(segment = %place.path.display(), "writing the segment's offset file again");
+            let offsets = scan_segment(&place.path, place.first)?;
+            write_offsets(&*self.disk, &place.path, &offsets);
+            // From memory: on a full disk the file was not written, and reads go on.
+            let found = Place { offset: offsets.get(place.position).copied(), ..place.clone() };
+            if let Some(frame) = read_frame(&found, index) {
                 return Ok(frame.record);
             }
         }
@@ -223,10 +229,10 @@ fn read_frame(place: &Place, index: u64) -> Option<Frame> {
 }
 
 /// Derived, so a failure costs a scan later and is only logged.
-pub(crate) fn write_offsets(segment: &Path, offsets: &[u32]) {
+pub(crate) fn write_offsets(disk: &dyn Disk, segment: &Path, offsets: &[u32]) {
     let bytes: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
     let path = segment.with_extension("off");
-    if let Err(cause) = disk::replace(&path, &bytes, disk::Last::Derived) {
+    if let Err(cause) = replace(disk, &path, &bytes, Last::Derived) {
         tracing::warn!(path = %path.display(), %cause, "the segment's offset file was not written");
     }
 }

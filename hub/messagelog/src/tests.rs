@@ -2,11 +2,15 @@
 //! and the faulty disk that the tests share.
 
 mod check;
+mod crashes;
 mod durability;
+mod faults;
 mod index;
 mod killed;
+mod power_cut;
 mod published;
 mod recovery;
+mod simulated;
 
 use std::io;
 use std::path::Path;
@@ -19,7 +23,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use schemas::clock::{Clock, UnixMillis};
 use schemas::tlog::{NoteSigner, SignerError};
 
-use crate::disk::{AppendFile, Disk, OsDisk};
+use crate::disk::{Disk, DiskFile, Open, OsDisk};
 use crate::open::open_on;
 use crate::{Entry, IndexKey, IndexKeys, IndexKind, LogError, LogLimits, LogOptions, MessageLog};
 
@@ -104,10 +108,10 @@ pub(crate) async fn append(log: &MessageLog, numbers: std::ops::Range<u64>) {
 }
 
 /// A disk whose files count, fail, or wait at a gate.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct TestDisk(Arc<Behaviour>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Behaviour {
     pub(crate) appends: AtomicUsize,
     pub(crate) syncs: AtomicUsize,
@@ -152,37 +156,59 @@ impl Drop for Shut {
 }
 
 struct TestFile {
-    file: Box<dyn AppendFile>,
+    file: Box<dyn DiskFile>,
     behaviour: Arc<Behaviour>,
+    /// Other files are left alone.
+    segment: bool,
 }
 
 impl Disk for TestDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
-        let file = OsDisk.create(path)?;
-        Ok(Box::new(TestFile { file, behaviour: self.0.clone() }))
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let file = OsDisk.open(path, how)?;
+        let segment = path.extension().is_some_and(|extension| extension == "seg");
+        Ok(Box::new(TestFile { file, behaviour: self.0.clone(), segment }))
     }
 
-    fn open_at(&self, path: &Path, len: u64) -> io::Result<Box<dyn AppendFile>> {
-        let file = OsDisk.open_at(path, len)?;
-        Ok(Box::new(TestFile { file, behaviour: self.0.clone() }))
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        OsDisk.make_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove_file(path)
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        OsDisk.remove_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        OsDisk.sync_dir(dir)
     }
 }
 
-impl AppendFile for TestFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+impl DiskFile for TestFile {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        // Zeros are written ahead, not appended.
+        if !self.segment || bytes.iter().all(|byte| *byte == 0) {
+            return self.file.write_at(bytes, at);
+        }
         let number = self.behaviour.appends.load(Ordering::SeqCst) + 1;
         if number == self.behaviour.failing_append.load(Ordering::SeqCst) {
-            self.file.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::Error::other("no space left"));
+            self.file.write_at(&bytes[..bytes.len() / 2], at)?;
+            return Err(io::Error::other("input/output error"));
         }
-        self.file.append(bytes)?;
+        self.file.write_at(bytes, at)?;
         let _gate = self.behaviour.gate.lock().unwrap();
         self.behaviour.appends.store(number, Ordering::SeqCst);
         self.behaviour.moved.notify_all();
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         let gate = self.behaviour.gate.lock().unwrap();
         let open = self.behaviour.moved.wait_while(gate, |shut| *shut).unwrap();
         drop(open);
@@ -190,11 +216,19 @@ impl AppendFile for TestFile {
         if number == self.behaviour.failing_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("input/output error"));
         }
-        self.file.sync()
+        self.file.sync_data()
     }
 
-    fn end(&mut self) -> io::Result<()> {
-        self.file.end()
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 }
 

@@ -3,41 +3,50 @@
 //!
 //! Full tiles are written once. Partial ones are written for each checkpoint and removed when
 //! their full tile is there. Nothing here is synced: what a power cut takes is written again when
-//! the log is opened, which looks at the tiles of the last million records.
+//! the log is opened, which looks for the tiles of the last million records and into the newest of them.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemas::digest::Sha256;
 use schemas::tlog::merkle::{leaf_hash, root_of};
 use schemas::tlog::tile::{self, TILE_HEIGHT, TILE_WIDTH, TOP_LEVEL, Tile, TileKind};
 
 use crate::LogError;
-use crate::disk::{Last, replace};
+use crate::disk::{Disk, Last, replace};
 use crate::edge::{Edge, hashes_on_edge};
 use crate::segments::Leaf;
 
-/// Tiles whose presence is checked when the log is opened: those of a million records, written
-/// within longer than the kernel keeps written pages in memory (30 s).
-const CHECKED_COUNT: u64 = 4096;
+/// Tiles whose presence is checked when the log is opened: those of a million records.
+const PRESENT_COUNT: u64 = 4096;
+/// Tiles whose bytes are checked then: those of 65 536 records, more than a busy hub writes within the
+/// 30 s that the kernel keeps them in memory. A power cut may leave any bytes of these.
+const SOUND_COUNT: u64 = 256;
 const REWRITE: &str = "restart the hub: it writes the tiles again from the records";
 
 /// The tile files of a log.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiles {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Tiles {
     /// The tiles under `tlog/`.
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(crate) fn new(dir: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { dir, disk }
     }
 
     /// The directory that a static server serves.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What its files are written on.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// Where a tile lies.
@@ -47,11 +56,11 @@ impl Tiles {
 
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.path(tile);
-        replace(&path, bytes, Last::Derived)
+        replace(self.disk(), &path, bytes, Last::Derived)
             .map_err(|cause| LogError::io("writing", &path, &cause))?;
         if tile.is_full() {
             let partial = path.with_added_extension("p");
-            match fs::remove_dir_all(&partial) {
+            match self.disk.remove_dir_all(&partial) {
                 Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
                     return Err(LogError::io("removing", &partial, &cause));
                 }
@@ -91,7 +100,7 @@ impl Tiles {
         hashes.get(start..start + (1 << height)).map(root_of).ok_or(beyond)
     }
 
-    /// The first tile of the last million records whose file is missing or too short.
+    /// The first tile of the last million records that is missing, too short, or not sound.
     pub(crate) fn first_missing(&self, size: u64) -> Option<u64> {
         let full = size / u64::from(TILE_WIDTH);
         let present = |kind, index, bytes| {
@@ -99,14 +108,30 @@ impl Tiles {
             let file = tile.and_then(|tile| fs::metadata(self.path(tile)).ok());
             file.is_some_and(|file| file.len() >= bytes)
         };
-        (full.saturating_sub(CHECKED_COUNT)..full).find(|index| {
+        (full.saturating_sub(PRESENT_COUNT)..full).find(|index| {
             let whole = present(TileKind::Hashes(0), *index, 8192)
                 && present(TileKind::Entries, *index, 512);
             // The last tile under an upper one is there to check that one, too.
             let above = index / u64::from(TILE_WIDTH);
             let upper_full = (index + 1).is_multiple_of(u64::from(TILE_WIDTH));
-            !whole || (upper_full && !present(TileKind::Hashes(1), above, 8192))
+            let sound = index + SOUND_COUNT < full || self.is_sound(*index, size) == Some(true);
+            !whole || !sound || (upper_full && !present(TileKind::Hashes(1), above, 8192))
         })
+    }
+}
+
+impl Tiles {
+    /// Whether a full tile has the hash that the tile above it gives, and its bundle has its hashes.
+    fn is_sound(&self, index: u64, size: u64) -> Option<bool> {
+        let width = u64::from(TILE_WIDTH);
+        let hashes = self.hashes(0, index, size).ok()?;
+        let above = self.hashes(1, index / width, size).ok()?;
+        let above = above.get(usize::try_from(index % width).ok()?)?;
+        let bundle = self.path(Tile::in_tree(TileKind::Entries, index, size)?);
+        let bundle = fs::read(bundle).ok()?;
+        let entries = tile::entries_of(&bundle).ok()?;
+        let entries = entries.iter().map(|entry| leaf_hash(entry));
+        Some(root_of(&hashes) == *above && entries.eq(hashes.iter().copied()))
     }
 }
 

@@ -15,14 +15,23 @@
 //! Sealed form: version 1 · key id 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes. The nonce
 //! is random; NIST SP 800-38D §8.3 allows 2^32 sealings under one key, more than a hub makes in a
 //! year at 130 records a second, and the chance of a collision stays below 2^-32.
+//!
+//! A key is made durable before it is used, and used by nobody once its destruction has begun:
+//!
+//! | cut short | on disk | afterwards |
+//! |---|---|---|
+//! | making: before the rename | no key, `.tmp` in any state | nothing was sealed with it; another is made |
+//! | making: before the directory is synced | the key, or none | the same |
+//! | destroying: before zeros are synced | the key, or zeros | the key still opens, or is gone: destroy again |
+//! | destroying: before the new name is durable | zeros, under the key's name or the mark's | the key is gone; zeros count as no key |
 
 mod name;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,7 +43,7 @@ use zeroize::Zeroizing;
 
 pub use self::name::{Class, KeyName, KeyUse, NotAClass, NotAKeyName};
 
-use crate::disk::sync_parent;
+use crate::disk::{Disk, Last, Open, OsDisk, make_dirs, replace, sync_parent};
 
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
@@ -43,6 +52,9 @@ const KEY_BYTES: usize = 32;
 /// Extension of the mark that a destroyed key leaves.
 const GONE: &str = "gone";
 const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
+
+/// What a key is overwritten with; a file that holds it is a key whose removal was cut short.
+const DESTROYED: [u8; KEY_BYTES] = [0; KEY_BYTES];
 
 type Key = Zeroizing<[u8; KEY_BYTES]>;
 type Keys = HashMap<KeyName, Arc<Prepared>>;
@@ -97,6 +109,7 @@ pub enum VaultError {
 /// Seals evidence and makes pseudonyms; shared between threads.
 pub struct Vault {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
     keys: Mutex<Keys>,
     random: SystemRandom,
 }
@@ -113,11 +126,15 @@ impl Vault {
     /// # Errors
     /// When the directory cannot be made or read, or a key file can be read by others.
     pub fn open(dir: &Path) -> Result<Self, VaultError> {
+        Self::open_on(dir, Arc::new(OsDisk))
+    }
+
+    pub(crate) fn open_on(dir: &Path, disk: Arc<dyn Disk>) -> Result<Self, VaultError> {
         let refused = |cause: io::Error| key_file(dir, &cause);
-        fs::create_dir_all(dir).map_err(refused)?;
+        make_dirs(&*disk, dir).map_err(refused)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(refused)?;
         let keys = Mutex::new(HashMap::new());
-        let vault = Self { dir: dir.to_owned(), keys, random: SystemRandom::new() };
+        let vault = Self { dir: dir.to_owned(), disk, keys, random: SystemRandom::new() };
         for name in vault.names()? {
             vault.existing_key(&name)?;
         }
@@ -215,13 +232,14 @@ impl Vault {
         keys.remove(name);
         let path = self.path(name);
         let destroyed = || {
-            let mut file = OpenOptions::new().write(true).open(&path)?;
-            file.write_all(&[0; KEY_BYTES])?;
+            let file = self.disk.open(&path, Open::Existing)?;
+            file.write_at(&DESTROYED, 0)?;
             file.sync_all()?;
-            fs::rename(&path, path.with_extension(GONE))?;
+            self.disk.rename(&path, &path.with_extension(GONE))?;
+            // Emptied only under its durable new name: an empty key file would keep the hub from starting.
+            sync_parent(&*self.disk, &path)?;
             file.set_len(0)?;
-            file.sync_all()?;
-            sync_parent(&path)
+            file.sync_all()
         };
         match destroyed() {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(key_file(&path, &cause)),
@@ -243,7 +261,7 @@ impl Vault {
     /// When the file cannot be removed. A mark that is not there is no error.
     pub fn forget(&self, name: &KeyName) -> Result<(), VaultError> {
         let mark = self.path(name).with_extension(GONE);
-        match fs::remove_file(&mark).and_then(|()| sync_parent(&mark)) {
+        match self.disk.remove_file(&mark).and_then(|()| sync_parent(&*self.disk, &mark)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(key_file(&mark, &cause)),
             _ => Ok(()),
         }
@@ -287,17 +305,7 @@ impl Vault {
     fn make_key(&self, path: &Path) -> Result<Key, VaultError> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         self.random.fill(&mut *key).map_err(|_| VaultError::NotSealed)?;
-        let unfinished = path.with_extension("tmp");
-        let write = || {
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-            file.write_all(&*key)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, path)?;
-            sync_parent(path)
-        };
-        write().map_err(|cause| key_file(path, &cause))?;
+        replace(&*self.disk, path, &*key, Last::Secret).map_err(|cause| key_file(path, &cause))?;
         tracing::info!(key = %path.display(), "made the year's key; keep its backup apart from the log's");
         Ok(key)
     }
@@ -346,7 +354,7 @@ fn read_key(path: &Path) -> Result<Option<Key>, VaultError> {
     let key: [u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| {
         refused("it does not hold 32 bytes", "restore it from the backup of the keys")
     })?;
-    Ok(Some(Zeroizing::new(key)))
+    Ok((key != DESTROYED).then(|| Zeroizing::new(key)))
 }
 
 fn key_file(path: &Path, cause: &io::Error) -> VaultError {

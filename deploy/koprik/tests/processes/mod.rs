@@ -1,6 +1,13 @@
 //! Processes of the built binary: run to the end, or kept running and killed.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails, fails its test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper that fails, fails its test"
+)]
+
+pub(crate) mod pair;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,7 +1,9 @@
 //! The follower that indexes: the one thread that owns the index (stack limits of sled: one
 //! process, one database, one owner thread, blocking flush). It reads durable records, adds them,
-//! and answers queries between batches. Whatever is wrong with the index, it is made again.
+//! and answers queries between batches. Whatever is wrong with the index, it is made again; while it
+//! cannot be made, or the disk is full, answers come from the records themselves, which takes longer.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,15 +15,18 @@ use schemas::clock::{Clock, Stopwatch};
 use schemas::tlog::merkle::leaf_hash;
 use tokio::sync::watch;
 
-use super::store::{BATCH_COUNT, IndexFault, Indexed, Store, Watermark};
-use super::{IndexKeys, Query};
+use super::store::{ANSWERS_MAX_COUNT, BATCH_COUNT, IndexFault, Indexed, Store, Watermark};
+use super::{IndexKeys, Order, Query};
 use crate::LogError;
+use crate::disk::is_full;
 use crate::segments::{RecordReader, Segments};
 
 /// How long records wait for company before they are indexed.
 const COLLECT: Duration = Duration::from_millis(100);
 /// How often what was added is made durable; what a crash takes is indexed again.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// How long an index that cannot be opened is left alone.
+const REST: Duration = Duration::from_secs(1);
 
 /// What the indexer is asked.
 pub(crate) enum Ask {
@@ -50,6 +55,8 @@ pub(crate) struct Indexer {
     store: Option<Store>,
     indexed: watch::Sender<u64>,
     unflushed: Option<Stopwatch>,
+    /// Since the index could last not be opened.
+    rests: Option<Stopwatch>,
     /// A record that could not be read: what follows it is not indexed, and no answer is whole.
     stuck: Option<LogError>,
 }
@@ -59,8 +66,9 @@ impl Indexer {
     pub(crate) fn open(options: IndexOptions, segments: Arc<Segments>) -> Self {
         let indexed = watch::Sender::new(0);
         let records = segments.reader(0);
-        let (store, unflushed, stuck) = (None, None, None);
-        let mut indexer = Self { options, segments, records, store, indexed, unflushed, stuck };
+        let (store, unflushed, rests, stuck) = (None, None, None, None);
+        let mut indexer =
+            Self { options, segments, records, store, indexed, unflushed, rests, stuck };
         indexer.open_store();
         indexer
     }
@@ -103,8 +111,13 @@ impl Indexer {
 
     /// Indexes the next batch of durable records.
     fn index_batch(&mut self) {
-        if self.store.is_none() {
+        if self.store.is_none() && self.rests.is_none_or(|since| since.elapsed() >= REST) {
             self.open_store();
+        }
+        if self.store.is_none() {
+            // Answers come from the records, so all of them are found.
+            self.indexed.send_replace(self.segments.size());
+            return;
         }
         let mut batch = Vec::new();
         while self.stuck.is_none() && batch.len() < BATCH_COUNT {
@@ -134,20 +147,35 @@ impl Indexer {
         if let Some(failure) = &self.stuck {
             return Err(failure.clone());
         }
-        let answer = self.store.as_ref().map(|store| guarded(|| store.find(query)));
-        let cause = match answer {
+        match self.store.as_ref().map(|store| guarded(|| store.find(query))) {
             Some(Ok(found)) => return Ok(found),
-            Some(Err(fault)) => {
-                self.make_again(&fault);
-                fault.to_string()
+            Some(Err(fault)) => self.make_again(&fault),
+            None => (),
+        }
+        self.find_in_records(query)
+    }
+
+    /// Answers without the index. Cost: reads the log.
+    fn find_in_records(&self, query: &Query) -> Result<Vec<u64>, LogError> {
+        let limit = query.limit.min(ANSWERS_MAX_COUNT);
+        let mut records = self.segments.reader(0);
+        let mut found = VecDeque::new();
+        while let Some((index, leaf)) = records.next_leaf()? {
+            let keys = (self.options.keys_of)(&leaf.bytes);
+            let meant = query.key.as_ref().is_none_or(|key| keys.keys.contains(key));
+            if !meant || !(query.from..=query.to).contains(&keys.time) {
+                continue;
             }
-            None => "it could not be opened".to_owned(),
-        };
-        Err(LogError::Corrupt {
-            place: self.options.dir.display().to_string(),
-            cause,
-            repair: "the index is being made again from the records; ask again in a moment",
-        })
+            match query.order {
+                Order::OldestFirst if found.len() == limit => break,
+                Order::OldestFirst => found.push_back(index),
+                Order::NewestFirst => {
+                    found.push_front(index);
+                    found.truncate(limit);
+                }
+            }
+        }
+        Ok(found.into())
     }
 
     fn flush(&mut self) {
@@ -191,22 +219,46 @@ impl Indexer {
 
     fn follow(&mut self, store: Store, position: u64) {
         self.store = Some(store);
+        self.rests = None;
         self.records = self.segments.reader(position);
         self.indexed.send_replace(position);
     }
 
-    /// Moves the index aside, where it can be looked at, and begins a new one.
+    /// Moves the index aside, where it can be looked at, and begins a new one. One that met a full
+    /// disk is left where it is: nothing is wrong with it.
     fn make_again(&mut self, fault: &IndexFault) {
-        tracing::warn!(%fault, "making the message log's index again from the records");
         if let Some(store) = self.store.take() {
             close(store);
         }
+        if fault.is_full() {
+            return self.rest(fault);
+        }
+        tracing::warn!(%fault, "making the message log's index again from the records");
         let made = move_aside(&self.options.dir).map_err(IndexFault::from);
         match made.and_then(|()| self.try_open()) {
             Ok(store) => self.follow(store, 0),
-            Err(fault) => {
-                tracing::error!(%fault, "the message log's index cannot be made; trying again");
-            }
+            Err(fault) => self.rest(&fault),
+        }
+    }
+
+    /// Leaves the index alone for a moment.
+    fn rest(&mut self, fault: &IndexFault) {
+        if self.rests.is_none() {
+            tracing::error!(
+                %fault,
+                "own hub: the message log's index cannot be used; queries read the records and take \
+                 longer; make room on its disk, or look at its directory: it is tried each second"
+            );
+        }
+        self.rests = Some(self.options.clock.stopwatch());
+    }
+}
+
+impl IndexFault {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Io(cause) | Self::Sled(sled::Error::Io(cause)) => is_full(cause),
+            _ => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::{TestDisk, append, copy_dir, entry, leaf, open, open_with, options};
-use crate::disk::OsDisk;
+use crate::disk::{Disk, OsDisk};
 use crate::frame::frame_bytes;
 use crate::recovery::recover;
 use crate::{Entry, LogError, LogLimits, MessageLog};
@@ -31,7 +31,8 @@ async fn five(dir: &Path) -> Vec<u64> {
 }
 
 fn recovered_size(dir: &Path, covered: u64) -> Result<u64, LogError> {
-    recover(&dir.join("segments"), covered, &OsDisk).map(|recovered| recovered.segments.size())
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    recover(&dir.join("segments"), covered, &disk).map(|recovered| recovered.segments.size())
 }
 
 #[tokio::test]
