@@ -198,8 +198,9 @@ struct Found {
     time: UnixMillis,
 }
 
-/// The index keys of a record, for live indexing and for rebuilds.
-pub(crate) fn index_keys(leaf: &[u8]) -> IndexKeys {
+/// The index keys of a record, for live indexing and for rebuilds. Public for the bench of the log.
+#[must_use]
+pub fn index_keys(leaf: &[u8]) -> IndexKeys {
     let Ok(record) = serde_json::from_slice::<Found>(leaf) else { return IndexKeys::default() };
     let single = [
         (IndexKind::Exchange, record.exchange),

@@ -33,5 +33,6 @@ mod witness;
 
 pub use config::HubConfig;
 pub use hub::{RunningHub, StartError, start};
+pub use journal::index_keys;
 pub use runtime::runtime;
 pub use stored::check_stored;

@@ -71,8 +71,8 @@ impl Process {
     /// # Errors
     /// When the process has ended.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let ticks = self.family()?.iter().map(|pid| cpu_ticks(*pid)).sum::<Option<u32>>();
-        ticks.map(|ticks| TICK * ticks).with_context(|| format!("{}: no CPU time", self.name))
+        let times = self.family()?.into_iter().map(cpu_of).sum::<Option<Duration>>();
+        times.with_context(|| format!("{}: no CPU time", self.name))
     }
 
     /// Memory now, with living children.
@@ -82,10 +82,9 @@ impl Process {
     pub fn memory(&self) -> anyhow::Result<Memory> {
         let mut sum = Memory::default();
         for pid in self.family()? {
-            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-                .with_context(|| format!("{}: no memory figures", self.name))?;
-            sum.rss_kib += field(&text, "Rss:");
-            sum.pss_kib += field(&text, "Pss:");
+            let memory = memory_of(pid).with_context(|| self.name.clone())?;
+            sum.rss_kib += memory.rss_kib;
+            sum.pss_kib += memory.pss_kib;
         }
         Ok(sum)
     }
@@ -164,11 +163,22 @@ fn parent(pid: u32) -> Option<u32> {
     stat(pid)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Fields 14 and 15.
-fn cpu_ticks(pid: u32) -> Option<u32> {
+/// CPU time of one process so far, user and kernel: fields 14 and 15. `None` when it has ended.
+#[must_use]
+pub fn cpu_of(pid: u32) -> Option<Duration> {
     let stat = stat(pid)?;
     let mut fields = stat.split_whitespace().skip(11).map(|field| field.parse::<u32>().ok());
-    fields.next()??.checked_add(fields.next()??)
+    Some(TICK * fields.next()??.checked_add(fields.next()??)?)
+}
+
+/// Memory of one process.
+///
+/// # Errors
+/// When it has ended.
+pub fn memory_of(pid: u32) -> anyhow::Result<Memory> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+    let text = text.with_context(|| format!("no memory figures of process {pid}"))?;
+    Ok(Memory { rss_kib: field(&text, "Rss:"), pss_kib: field(&text, "Pss:") })
 }
 
 fn field(text: &str, name: &str) -> u64 {

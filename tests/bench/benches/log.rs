@@ -1,0 +1,186 @@
+//! What the message log alone costs as it grows: `cargo bench -p bench --bench log`.
+//!
+//! A log as a provider's hub has it, with the hub's own index keys, limits and threads, on the disk of the build.
+//! Records are those of a hub (`bench::log::records`), two for each exchange, with sealed evidence without bodies.
+//! It grows to each size as fast as it takes records, and is measured there:
+//!
+//! | figure | meaning |
+//! |---|---|
+//! | records per second, growing | from the size before to this one, until the last is indexed and published |
+//! | CPU µs per record | of the whole process for the same stretch, less what making records costs |
+//! | growth of it | to the stretch before |
+//! | share of the bare loop | appends per second of 64 tasks to 64 × the syncs per second of a bare loop that writes as many bytes |
+//! | one task's p99 to the bare loop's | added latency of one append with nobody else, to one write and fdatasync |
+//! | bytes per exchange | disk blocks of two records: segments, published tiles and bundles, index |
+//! | search, p99 | warm; and cold: the first fifty after a start without anything in memory |
+//! | start | until records are taken, and until a search is answered, with nothing in memory |
+//! | proof | inclusion of a random record, consistency with a random size |
+//! | verified per second of a core | records that an audit of the whole log reads, checks and hashes |
+//!
+//! Ten million records take about 25 GB of disk while it runs. With `--assert` it ends with an error when an
+//! aim is missed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::bail;
+use bench::arguments::Floors;
+use bench::log::appending::{Beside, beside};
+use bench::log::arguments::LogArguments;
+use bench::log::growing::{Growth, follow, grow};
+use bench::log::open::{Place, disk_bytes, resident_mib};
+use bench::log::reading::{SEARCHES, Search, audit, proofs, search};
+use bench::log::records::Maker;
+use bench::log::report::{self, Aim, AtSize, Figure, bytes_per_exchange, growth};
+use bench::log::starting::{self, Start, append_and_stop, start};
+use hub_messagelog::MessageLog;
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = hub_server::runtime()?;
+    if let [role, root] = words.as_slice()
+        && role == starting::ROLE
+    {
+        return runtime.block_on(starting::stop_in_the_midst(Path::new(root)));
+    }
+    let arguments = LogArguments::parse(words)?;
+    // On the disk of the build, not in memory: fdatasync must cost what it costs.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let sizes = runtime.block_on(measure(&arguments, dir.path()))?;
+    print!("{}", report::text(&sizes));
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, report::to_json(&sizes).to_string())?;
+    }
+    let missed = report::missed(&sizes);
+    for aim in &missed {
+        println!("missed: {aim}");
+    }
+    if arguments.floors == Floors::Asserted && !missed.is_empty() {
+        bail!("{} aims are missed", missed.len());
+    }
+    Ok(())
+}
+
+async fn measure(arguments: &LogArguments, root: &Path) -> anyhow::Result<Vec<AtSize>> {
+    let place = Place::new(root)?;
+    let maker = Arc::new(place.maker()?);
+    let mut log = place.open()?;
+    let mut sizes: Vec<AtSize> = Vec::new();
+    let mut cpu_before = None;
+    for records in &arguments.records {
+        println!("growing to {records} records");
+        let grown = grow(&log, &maker, *records).await?;
+        let mut figures = growing_figures(grown, cpu_before);
+        cpu_before = Some(grown.cpu_us);
+        figures.extend(disk_figures(&place, log.size()));
+        figures.extend(append_figures(beside(&log, &maker, root).await?));
+        follow(&log).await?;
+        figures.extend(reading_figures(&log, &maker)?);
+        log.close().await;
+        drop(log);
+        let (opened, clean) = start(&place, &maker).await?;
+        figures.extend(cold_figures(&opened, &maker)?);
+        opened.close().await;
+        drop(opened);
+        append_and_stop(&place)?;
+        let (opened, stopped) = start(&place, &maker).await?;
+        figures.extend(start_figures(clean, stopped));
+        log = opened;
+        let at = AtSize { records: *records, figures };
+        print!("{}", report::text(std::slice::from_ref(&at)));
+        sizes.push(at);
+    }
+    log.close().await;
+    Ok(sizes)
+}
+
+fn figure(name: &'static str, value: f64, aim: Aim) -> Figure {
+    Figure { name, value, aim }
+}
+
+fn growing_figures(grown: Growth, before: Option<f64>) -> Vec<Figure> {
+    vec![
+        figure("records per second, growing", grown.per_second, Aim::Stated),
+        figure("CPU µs per record", grown.cpu_us, Aim::Stated),
+        figure("growth of it", growth(before, grown.cpu_us), Aim::Below(1.1)),
+        figure(
+            "resident memory of the bench, MiB",
+            resident_mib().unwrap_or_default(),
+            Aim::Stated,
+        ),
+    ]
+}
+
+fn disk_figures(place: &Place, records: u64) -> Vec<Figure> {
+    let bytes = |part: &str| bytes_per_exchange(disk_bytes(&place.dir().join(part)), records);
+    let (segments, published, index) = (bytes("segments"), bytes("tlog"), bytes("index"));
+    vec![
+        figure("bytes per exchange, segments", segments, Aim::Stated),
+        figure("bytes per exchange, published tiles", published, Aim::Stated),
+        figure("bytes per exchange, index", index, Aim::Stated),
+        figure("bytes per exchange", segments + published + index, Aim::Below(2048.0)),
+    ]
+}
+
+fn append_figures(beside: Beside) -> Vec<Figure> {
+    let one = beside.one_p99_us / beside.bare_p99_us;
+    vec![
+        figure("64 tasks, appends per second", beside.per_second, Aim::Stated),
+        figure("64 tasks, share of the bare loop", beside.share, Aim::AtLeast(0.5)),
+        figure("one task, median µs", beside.one_p50_us, Aim::Stated),
+        figure("one task, p99 µs", beside.one_p99_us, Aim::Stated),
+        figure("bare write and fdatasync, median µs", beside.bare_p50_us, Aim::Stated),
+        figure("bare write and fdatasync, p99 µs", beside.bare_p99_us, Aim::Stated),
+        figure("one task's p99 to the bare loop's", one, Aim::Below(3.0)),
+    ]
+}
+
+fn reading_figures(log: &MessageLog, maker: &Maker) -> anyhow::Result<Vec<Figure>> {
+    let names = [
+        "search by exchange, p99 ms",
+        "search by subject, p99 ms",
+        "search by time, p99 ms",
+        "search by client and time, p99 ms",
+        "search for what is not there, p99 ms",
+    ];
+    let mut figures = Vec::new();
+    for (name, what) in names.into_iter().zip(SEARCHES) {
+        figures.push(figure(name, search(log, maker, what, 0..300)?.p99_ms, Aim::Below(50.0)));
+    }
+    let [inclusion, consistency] = proofs(log, 300)?;
+    figures.push(figure("inclusion proof, p99 ms", inclusion.p99_ms, Aim::Below(5.0)));
+    figures.push(figure("consistency proof, p99 ms", consistency.p99_ms, Aim::Below(5.0)));
+    let [per_second, per_core] = audit(log)?;
+    figures.push(figure("verified per second", per_second, Aim::Stated));
+    figures.push(figure("verified per second of a core", per_core, Aim::AtLeast(200_000.0)));
+    Ok(figures)
+}
+
+/// Of each kind the first ten, together fifty: the p99 of so few is the slowest.
+fn cold_figures(log: &MessageLog, maker: &Maker) -> anyhow::Result<Vec<Figure>> {
+    let mut slowest = Vec::new();
+    for (kind, what) in (0_u64..).zip(SEARCHES) {
+        let rounds = 1_000 + kind * 10..1_010 + kind * 10;
+        slowest.push((what, search(log, maker, what, rounds)?.p99_ms));
+    }
+    let of = |wanted: &[Search]| {
+        let those = slowest.iter().filter(|(what, _)| wanted.contains(what));
+        those.map(|(_, ms)| *ms).fold(0.0, f64::max)
+    };
+    let keys = [Search::Exchange, Search::Subject, Search::Absent];
+    let times = [Search::Time, Search::ClientInTime];
+    Ok(vec![
+        figure("cold search by a key, slowest ms", of(&keys), Aim::Below(50.0)),
+        figure("cold search by time, slowest ms", of(&times), Aim::Below(50.0)),
+    ])
+}
+
+fn start_figures(clean: Start, stopped: Start) -> Vec<Figure> {
+    vec![
+        figure("start, s", clean.open_s, Aim::Below(2.0)),
+        figure("start until a search is answered, s", clean.answer_s, Aim::Below(2.0)),
+        figure("start after a kill, s", stopped.open_s, Aim::Below(2.0)),
+        figure("the same until a search is answered, s", stopped.answer_s, Aim::Below(2.0)),
+        figure("the same until all is indexed, s", stopped.indexed_s, Aim::Stated),
+    ]
+}
