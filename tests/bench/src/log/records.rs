@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use bytes::Bytes;
 use hub_messagelog::Entry;
-use hub_messagelog::vault::Vault;
+use hub_messagelog::vault::{Class, Vault};
 use ring::hmac;
 use schemas::clock::UnixMillis;
 use schemas::digest::{Pseudonym, Sha256};
@@ -41,7 +41,7 @@ impl Maker {
     pub fn new(keys: &std::path::Path) -> anyhow::Result<Self> {
         let vault = Vault::open(keys)?;
         let seal = |bytes: usize| -> anyhow::Result<Vec<Bytes>> {
-            let sealed = || vault.seal(START.year(), b"", &[&vec![0; bytes]]);
+            let sealed = || vault.seal(&Class::default(), START.year(), b"", &[&vec![0; bytes]]);
             (0..SEALED_COUNT).map(|_| Ok(sealed()?.into())).collect()
         };
         let [request, answer] = EVIDENCE_BYTES;
