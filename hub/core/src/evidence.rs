@@ -113,11 +113,11 @@ pub fn verify(bytes: &[u8], anchor: &Anchor) -> Result<Proved, EvidenceRefusal> 
     let records = read_records(&file)?;
     let first = records.first().ok_or_else(|| refuse(Step::Form)("there is no record"))?;
     let configuration = check_configuration(&file.configuration, anchor, first.1.time)?;
-    let Witnessed { server, checkpoint, cosigned } =
+    let Witnessed { server, log, checkpoint, cosigned } =
         witnessed::check(&file.checkpoint, &configuration)
             .map_err(|r| refuse(Step::Checkpoint)(&r))?;
     check_inclusion(&file, &checkpoint)?;
-    let stamped = timestamp::check(&file, configuration.timestamp_authorities());
+    let stamped = timestamp::check(&file, &log, configuration.timestamp_authorities());
     let timestamp = stamped.map_err(|error| refuse(Step::Timestamp)(&error.to_string()))?;
     let messages = Messages::read(&file, &records)?;
     messages.check_request(&configuration)?;

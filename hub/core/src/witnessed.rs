@@ -10,6 +10,8 @@ use crate::configuration::ConfigurationInForce;
 pub struct Witnessed {
     /// The security server whose log it is of.
     pub server: ServerId,
+    /// That log's key.
+    pub log: NoteVerifier,
     /// What it says.
     pub checkpoint: Checkpoint,
     /// Who has cosigned it, enough or not.
@@ -39,7 +41,7 @@ pub fn check(note: &str, configuration: &ConfigurationInForce) -> Result<Witness
         return Err(text.to_owned());
     }
     let cosigned = policy.check(&parsed).map_err(|error| error.to_string())?;
-    Ok(Witnessed { server: server.id.clone(), checkpoint, cosigned })
+    Ok(Witnessed { server: server.id.clone(), log: key, checkpoint, cosigned })
 }
 
 /// What stays unproved about other versions of the log.

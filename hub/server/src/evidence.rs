@@ -9,12 +9,14 @@ use std::sync::Arc;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hub_core::configuration::witness_policy_in;
 use hub_core::{evidence, timestamp};
 use hub_messagelog::{IndexKey, IndexKind, Order, Query};
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
 use schemas::problem::ProblemCode;
 use schemas::record::{Kind, Record, Side};
+use schemas::tlog::{Note, WitnessPolicy};
 use serde::Deserialize;
 
 use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
@@ -51,12 +53,11 @@ pub(crate) async fn file(
     hub.journal.act("evidence-taken").await?;
     let configuration = refresh::kept(&hub.data_dir, version)
         .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let stamped = stamped(&hub, last.index, &configuration).await?;
-    let cosigned = witness::cosigned(&hub, last.index, &configuration);
-    let (checkpoint, timestamp) = match (stamped, cosigned) {
-        (Some(stamped), _) => (stamped.checkpoint, Some(base64(&stamped.token))),
-        (None, Some(cosigned)) => (cosigned, None),
-        (None, None) => (hub.journal.log.checkpoint_covering(last.index).await?, None),
+    let policy = witness_policy_in(&configuration, hub.journal.log.origin());
+    let stamped = stamped(&hub, last.index, &configuration, policy.clone()).await?;
+    let (checkpoint, timestamp) = match stamped {
+        Some((checkpoint, token)) => (checkpoint.to_string(), Some(base64(&token))),
+        None => (newest(&hub, last.index, policy).await?, None),
     };
     let size = read_checkpoint(&checkpoint)?.size;
     let mut messages = Vec::new();
@@ -80,26 +81,49 @@ pub(crate) async fn file(
 const STAMPED_TRIED_COUNT: usize = 8;
 
 /// The earliest stamped checkpoint that covers the record, with a token that an auditor will accept
-/// under this configuration.
+/// under this configuration; one that enough of its witnesses have cosigned goes before one they have not.
 async fn stamped(
     hub: &Arc<Hub>,
     index: u64,
     configuration: &str,
-) -> Result<Option<Stamped>, Fault> {
-    let (store, published) = (hub.timestamps.store.clone(), hub.journal.log.published_size());
+    policy: Option<WitnessPolicy>,
+) -> Result<Option<(Note, Vec<u8>)>, Fault> {
+    let (store, log) = (hub.timestamps.store.clone(), hub.journal.log.clone());
     let authorities = timestamp::listed_in(configuration);
     if authorities.is_empty() {
         return Ok(None);
     }
     blocking(move || {
-        let sizes = store.covering(index, STAMPED_TRIED_COUNT).into_iter();
-        let mut read =
-            sizes.filter(|size| *size <= published).filter_map(|size| store.read(size).ok());
-        Ok(read.find(|Stamped { checkpoint, token, .. }| {
-            timestamp::check_token(token, checkpoint, &authorities).is_ok()
-        }))
+        let mut best = None;
+        for size in store.covering(index, STAMPED_TRIED_COUNT) {
+            if size > log.published_size() {
+                break;
+            }
+            let Ok(Stamped { checkpoint, token }) = store.read(size) else { continue };
+            let checked = timestamp::check_token(&token, &checkpoint, log.verifier(), &authorities);
+            let Some(note) = checked.ok().and_then(|_| Note::parse(&checkpoint).ok()) else {
+                continue;
+            };
+            let (note, enough) = witness::counted(note, policy.as_ref(), log.verifier());
+            if enough {
+                return Ok(Some((note, token)));
+            }
+            best = best.or(Some((note, token)));
+        }
+        Ok(best)
     })
     .await
+}
+
+/// The newest checkpoint that the witnesses have cosigned, if it covers the record, or else the log's own.
+async fn newest(hub: &Hub, index: u64, policy: Option<WitnessPolicy>) -> Result<String, Fault> {
+    let log = &hub.journal.log;
+    let cosigned = hub.witnessing.gatherer.covering(index);
+    let cosigned = cosigned.map(|note| witness::counted(note, policy.as_ref(), log.verifier()).0);
+    match cosigned.filter(|note| note.signatures().len() > 1) {
+        Some(note) => Ok(note.to_string()),
+        None => Ok(log.checkpoint_covering(index).await?),
+    }
 }
 
 /// Evidence that is not there; what was erased is gone for good, and its record can still be proved.

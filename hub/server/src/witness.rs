@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hub_core::configuration::{ConfigurationInForce, WitnessPlace, witness_policy_in};
+use hub_core::configuration::{ConfigurationInForce, WitnessPlace};
 use hub_messagelog::MessageLog;
 use hub_witness::{Alarm, Alarms, AskWitness, Asker, Gatherer, Witness};
 use hyper::body::Incoming;
@@ -20,9 +20,9 @@ use schemas::limits::{
     WITNESS_REQUESTS_MAX_COUNT,
 };
 use schemas::record::{Kind, Record, Side};
-use schemas::tlog::NoteVerifier;
 use schemas::tlog::policy::own_witness_name;
 use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX, WitnessAnswer};
+use schemas::tlog::{Note, NoteVerifier, WitnessPolicy};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::HubConfig;
@@ -82,14 +82,19 @@ impl Witnessing {
     }
 }
 
-/// The newest checkpoint that a quorum has cosigned, if it covers the record: with the cosignatures that count under a
-/// configuration, in its one spelling. An auditor knows no other witnesses.
-pub(crate) fn cosigned(hub: &Hub, index: u64, configuration: &str) -> Option<String> {
-    let log = hub.journal.log.verifier();
-    let policy = witness_policy_in(configuration, log.name())?;
-    let kept = policy.keep(&hub.witnessing.gatherer.covering(index)?, log).ok()?;
-    let counted = policy.check(&kept).ok()?.by.len();
-    (counted > 0).then(|| kept.to_string())
+/// A checkpoint with the cosignatures that count under a policy, in its one spelling, and whether they are
+/// enough. An auditor knows no other witnesses.
+pub(crate) fn counted(
+    note: Note,
+    policy: Option<&WitnessPolicy>,
+    log: &NoteVerifier,
+) -> (Note, bool) {
+    let kept = policy.and_then(|policy| {
+        let kept = policy.keep(&note, log).ok()?;
+        let reached = policy.check(&kept).ok()?.reached();
+        Some((kept, reached))
+    });
+    kept.unwrap_or_else(|| (note.signed_by(log), false))
 }
 
 /// Whether a request of another security server is for the witness.

@@ -17,7 +17,6 @@ use schemas::limits::{WITNESS_REST, WITNESS_TIMEOUT};
 use schemas::tlog::witness::{AddCheckpoint, WitnessAnswer};
 use schemas::tlog::{Checkpoint, Note, NoteSignature, SplitView, WitnessPolicy, WitnessVerifier};
 
-use crate::witness::as_signed;
 use crate::{Alarm, Alarms};
 
 /// Carries a request to a witness.
@@ -93,6 +92,19 @@ impl Gatherer {
         let state = self.state();
         let tree = state.cosigned.as_ref().filter(|tree| tree.size > index)?;
         Some(tree.note.clone())
+    }
+
+    /// The checkpoint for others to build on, a timestamp for one: the newest that the quorum has cosigned.
+    /// Where no witness counts for this log, or too few answer, the log's own newest. `None` until the
+    /// witnesses have been asked, or when it cannot be read.
+    #[must_use]
+    pub fn settled(&self, configuration: &ConfigurationInForce) -> Option<Note> {
+        let policy = configuration.witness_policy(self.log.origin());
+        let state = self.state();
+        if policy.witnesses().is_empty() || state.short_since.is_some() {
+            return Note::parse(&self.log.latest_checkpoint()).ok();
+        }
+        state.cosigned.as_ref().map(|tree| tree.note.clone())
     }
 
     /// Records under a checkpoint that the quorum has cosigned.
@@ -173,7 +185,7 @@ impl Gatherer {
         }
         let note = self.log.latest_checkpoint();
         let size = Checkpoint::open(&note, self.log.origin(), self.log.verifier()).ok()?.size;
-        let note = as_signed(&Note::parse(&note).ok()?, self.log.verifier()).ok()?;
+        let note = Note::parse(&note).ok()?.signed_by(self.log.verifier());
         if state.gathering.as_ref().is_none_or(|tree| tree.note.text() != note.text()) {
             state.gathering = Some(Tree { size, note });
         }

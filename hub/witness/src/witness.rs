@@ -198,7 +198,7 @@ impl Witness {
     fn cosign(&self, request: &AddCheckpoint, key: &NoteVerifier) -> Result<Held, WitnessError> {
         let (at, text) = (self.clock.now(), request.note().text());
         let signature = self.signer.sign(&signed_message(text, at))?;
-        let own = as_signed(request.note(), key)?;
+        let own = request.note().signed_by(key);
         let note = own.with_signature(self.verifier.line(at, &signature)?)?.to_string();
         Ok(Held { checkpoint: request.checkpoint().clone(), note })
     }
@@ -220,10 +220,8 @@ impl Witness {
     ) -> Answered {
         let text = held.as_ref().map_or_else(String::new, |held| held.note.clone());
         let answer = WitnessAnswer::Contradicted { status, text };
-        let offered = as_signed(request.note(), key).map(|note| note.to_string());
-        let (Some(held), Ok(offered)) = (held, offered) else {
-            return Answered { answer, alarm: None };
-        };
+        let Some(held) = held else { return Answered { answer, alarm: None } };
+        let offered = request.note().signed_by(key).to_string();
         // A proof from a power of two on cannot convict anyone, so that a doubt is all there can be.
         let origin = &request.checkpoint().origin;
         let itself = matches!(asker, Asker::ServerOf(own) if own == origin);
@@ -278,14 +276,6 @@ fn follows<'a>(held: Option<&'a Held>, request: &AddCheckpoint) -> Follows<'a> {
         _ => verify_consistency(states, request.proof()).is_ok(),
     };
     if shown { Follows::Yes } else { Follows::No { status: 422, held } }
-}
-
-/// The note with the log's own signatures only.
-pub(crate) fn as_signed(note: &Note, key: &NoteVerifier) -> Result<Note, NoteError> {
-    let own = |line: &&schemas::tlog::NoteSignature| {
-        line.name() == key.name() && line.key_id() == key.key_id()
-    };
-    Note::new(note.text(), note.signatures().iter().filter(own).take(1).cloned().collect())
 }
 
 fn refused(status: u16, text: &str) -> Answered {

@@ -182,6 +182,13 @@ impl Note {
         Ok(self)
     }
 
+    /// The note with the first signature of this key and no other line: a checkpoint as its log signed it.
+    #[must_use]
+    pub fn signed_by(&self, key: &NoteVerifier) -> Self {
+        let own = self.signatures_of(key.name(), key.key_id()).take(1);
+        Self { text: self.text.clone(), signatures: own.cloned().collect() }
+    }
+
     /// The signatures of the key with this name and id.
     pub(super) fn signatures_of<'a>(
         &'a self,

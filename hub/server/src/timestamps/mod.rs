@@ -14,17 +14,16 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hub_core::configuration::ConfigurationInForce;
-use hub_core::timestamp;
 use pki::timestamp::{TimestampQuery, VerifiedTimestamp, read_reply, reply_with, verify};
 use schemas::clock::UnixMillis;
 use schemas::configuration::TimestampAuthority;
 use schemas::digest::Sha256;
 use schemas::limits::{TIMESTAMP_REPLY_MAX_BYTES, TIMESTAMP_TIMEOUT};
+use schemas::tlog::Checkpoint;
 use tokio::sync::watch;
 
 use self::rest::Rests;
-pub(crate) use self::store::{Stamped, Store};
-use crate::admin::read_checkpoint;
+pub(crate) use self::store::{Checkpoints, Stamped, Store};
 use crate::state::Hub;
 
 /// The timestamps of a hub's log.
@@ -68,7 +67,7 @@ impl Timestamps {
     }
 }
 
-/// Stamps the latest checkpoint at each interval until told to stop.
+/// Stamps the newest settled checkpoint at each interval until told to stop.
 pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     let mut rests = Rests::new(hub.timestamps.seconds);
     let stamping = async {
@@ -84,22 +83,26 @@ pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Stamps the latest checkpoint if it is newer than the last stamped one.
+/// Stamps a checkpoint if it is newer than the last stamped one. One that the witnesses have cosigned is
+/// preferred, so that evidence has both.
 async fn round(hub: &Hub, rests: &mut Rests) {
     let Some(configuration) = hub.in_force.load_full() else { return };
     if configuration.document().content.timestamp_authorities.is_empty() {
         return;
     }
-    let note = hub.journal.log.latest_checkpoint();
-    let Ok(checkpoint) = read_checkpoint(&note) else { return };
+    let Some(note) = hub.witnessing.gatherer.settled(&configuration) else { return };
+    let Ok(checkpoint) = note.text().parse::<Checkpoint>() else { return };
     if checkpoint.size <= hub.timestamps.store.last() {
         return;
     }
-    let Ok(note) = timestamp::as_signed(&note, hub.journal.log.verifier()) else { return };
     let now = hub.clock.now();
     let size = checkpoint.size;
-    let stamped = match from_any(hub, &configuration, &note, rests).await {
-        Some((verified, reply)) => keep(hub, (size, note), reply).await.then_some(verified),
+    let signed = note.signed_by(hub.journal.log.verifier()).to_string();
+    let stamped = match from_any(hub, &configuration, &signed, rests).await {
+        Some((verified, reply)) => {
+            let checkpoints = Checkpoints { signed, cosigned: note.to_string() };
+            keep(hub, size, checkpoints, reply).await.then_some(verified)
+        }
         None => None,
     };
     let mut state = hub.timestamps.state();
@@ -116,9 +119,9 @@ async fn round(hub: &Hub, rests: &mut Rests) {
 }
 
 /// Stores a token; whether it is durable.
-async fn keep(hub: &Hub, (size, note): (u64, String), reply: Vec<u8>) -> bool {
+async fn keep(hub: &Hub, size: u64, checkpoints: Checkpoints, reply: Vec<u8>) -> bool {
     let store = hub.timestamps.store.clone();
-    let kept = tokio::task::spawn_blocking(move || store.keep(size, &note, &reply)).await;
+    let kept = tokio::task::spawn_blocking(move || store.keep(size, &checkpoints, &reply)).await;
     let Err(error) = kept.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) else {
         return true;
     };

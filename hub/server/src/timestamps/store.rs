@@ -1,11 +1,12 @@
 //! Stamped checkpoints on disk: `log/timestamps/N.checkpoint`, the checkpoint of the tree of N
-//! records as its log signed it, and `N.tsr`, the reply of RFC 3161 with the token over it.
+//! records as its log signed it, `N.cosigned`, the same with the cosignatures of witnesses if it has
+//! any, and `N.tsr`, the reply of RFC 3161 with the token over the first.
 //!
 //! | cut short | on disk | after the restart |
 //! |---|---|---|
-//! | before the checkpoint is renamed | an unfinished file | it lies there unused |
-//! | before the token is renamed | a checkpoint alone | not stamped; stamped again or a later one is |
-//! | after | both | stamped |
+//! | before a checkpoint is renamed | an unfinished file | it lies there unused |
+//! | before the token is renamed | checkpoints alone | not stamped; stamped again or a later one is |
+//! | after | all | stamped |
 //!
 //! **Not trusted**: an attacker who can change it can take timestamps away; a forged one is refused
 //! by whoever reads it.
@@ -23,10 +24,18 @@ use crate::refresh::write_durably;
 /// A checkpoint with its token.
 #[derive(Debug)]
 pub(crate) struct Stamped {
-    /// The note that was stamped.
+    /// The note, with its cosignatures; stamped is what the log alone signed.
     pub(crate) checkpoint: String,
     /// The token, not verified again.
     pub(crate) token: Vec<u8>,
+}
+
+/// One checkpoint twice.
+pub(crate) struct Checkpoints {
+    /// As its log signed it: what is stamped.
+    pub(crate) signed: String,
+    /// With the cosignatures that there are.
+    pub(crate) cosigned: String,
 }
 
 /// The stamped checkpoints of a log.
@@ -58,8 +67,16 @@ impl Store {
     }
 
     /// Keeps a stamped checkpoint; durable on return. `reply` is the reply around the token.
-    pub(crate) fn keep(&self, size: u64, checkpoint: &str, reply: &[u8]) -> io::Result<()> {
-        write_durably(&self.dir, &format!("{size}.checkpoint"), checkpoint.as_bytes())?;
+    pub(crate) fn keep(
+        &self,
+        size: u64,
+        Checkpoints { signed, cosigned }: &Checkpoints,
+        reply: &[u8],
+    ) -> io::Result<()> {
+        write_durably(&self.dir, &format!("{size}.checkpoint"), signed.as_bytes())?;
+        if cosigned != signed {
+            write_durably(&self.dir, &format!("{size}.cosigned"), cosigned.as_bytes())?;
+        }
         write_durably(&self.dir, &format!("{size}.tsr"), reply)?;
         let mut sizes = self.sizes();
         if let Err(at) = sizes.binary_search(&size) {
@@ -78,7 +95,12 @@ impl Store {
 
     /// Reads a stamped checkpoint back.
     pub(crate) fn read(&self, size: u64) -> io::Result<Stamped> {
-        let checkpoint = fs::read_to_string(self.path(&format!("{size}.checkpoint")))?;
+        let checkpoint = match fs::read_to_string(self.path(&format!("{size}.cosigned"))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::read_to_string(self.path(&format!("{size}.checkpoint")))?
+            }
+            read => read?,
+        };
         let reply = fs::read(self.path(&format!("{size}.tsr")))?;
         let token = read_reply(&reply).map_err(io::Error::other)?;
         Ok(Stamped { checkpoint, token })
@@ -122,7 +144,9 @@ mod tests {
         assert_eq!((store.last(), store.covering(0, 9)), (0, vec![]));
         let reply = pki::timestamp::reply_with(b"\x30\x00").unwrap();
         for size in [3, 10, 7] {
-            store.keep(size, "note", &reply).unwrap();
+            let cosigned = if size == 10 { "note, cosigned" } else { "note" };
+            let checkpoints = Checkpoints { signed: "note".into(), cosigned: cosigned.into() };
+            store.keep(size, &checkpoints, &reply).unwrap();
         }
         // Cut short: a checkpoint without its token is not stamped.
         fs::write(store.dir().join("20.checkpoint"), "note").unwrap();
@@ -133,6 +157,8 @@ mod tests {
             assert!(store.covering(10, 9).is_empty());
             let read = store.read(7).unwrap();
             assert_eq!((read.checkpoint.as_str(), &read.token[..]), ("note", &b"\x30\x00"[..]));
+            assert_eq!(store.read(10).unwrap().checkpoint, "note, cosigned");
+            assert_eq!(fs::read_to_string(store.path("10.checkpoint")).unwrap(), "note");
             assert!(store.read(20).is_err());
         }
     }

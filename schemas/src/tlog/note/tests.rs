@@ -40,6 +40,16 @@ fn a_line_of_an_unknown_key_is_kept_and_ignored() {
 }
 
 #[test]
+fn what_one_key_signed_stands_alone_whoever_signed_besides() {
+    let alone = Note::parse(NOTE).unwrap();
+    let witness = NoteSignature::new("witness", 7, vec![1; 72]).unwrap();
+    let cosigned = Note::new(alone.text(), [vec![witness], alone.signatures().to_vec()].concat());
+    assert_eq!(cosigned.unwrap().signed_by(&verifier()), alone);
+    let foreign = Note::new(alone.text(), vec![NoteSignature::new("a", 7, vec![1]).unwrap()]);
+    assert!(foreign.unwrap().signed_by(&verifier()).signatures().is_empty());
+}
+
+#[test]
 fn a_second_false_signature_in_the_keys_name_refuses_the_note() {
     let id = verifier().key_id();
     let false_line = NoteSignature::new("PeterNeumann", id, vec![1; 64]).unwrap();
