@@ -9,7 +9,12 @@
 //!
 //! `KOPRIK_SEED=S` repeats the choices of a run; the moments themselves lie with the machine.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails, fails its test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper that fails, fails its test"
+)]
 
 mod processes;
 
