@@ -11,39 +11,8 @@ mod processes;
 use federation::layout::REGISTER_HUB;
 use federation::{Federation, Options, lay_out};
 use processes::pair::Pair;
-use processes::{Server, eventually, koprik, printed};
+use processes::{Server, koprik, printed};
 use schemas::clock::Clock;
-
-impl Pair {
-    async fn refused_with(&self, code: &str) {
-        let refused = || async {
-            let answer = self.call().await;
-            answer.is_ok_and(|answer| answer.problem().is_some_and(|problem| problem.kind == code))
-        };
-        eventually(code, refused).await;
-    }
-
-    /// The outcomes of an exchange in a hub's log.
-    fn records(&self, hub: &str, exchange: &str) -> Vec<String> {
-        let config = self.layout.hubs[hub].config.display().to_string();
-        let shown = printed(&koprik(&[
-            "--json",
-            "log",
-            "show",
-            "--config",
-            &config,
-            "--exchange",
-            exchange,
-        ]));
-        let records = shown["records"].as_array().unwrap().clone();
-        let mut kinds: Vec<String> = records
-            .iter()
-            .map(|found| found["record"]["kind"].as_str().unwrap().to_owned())
-            .collect();
-        kinds.reverse();
-        kinds
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_hubs_lose_no_acknowledged_record_and_go_on() {

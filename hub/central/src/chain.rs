@@ -19,7 +19,8 @@ pub(crate) struct Versions {
 impl Versions {
     /// Opens the folder, making it when missing, and removes what a crash left half written.
     pub(crate) fn open(dir: PathBuf) -> Result<Self, CentralError> {
-        fs::create_dir_all(&dir).map_err(|cause| CentralError::io("making", &dir, cause))?;
+        let made = fs::create_dir_all(&dir).and_then(|()| sync_parent(&dir));
+        made.map_err(|cause| CentralError::io("making", &dir, cause))?;
         Ok(Self { dir })
     }
 
@@ -107,7 +108,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CentralError> {
     let mut file = File::create(&temporary).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&temporary, path).map_err(failed)?;
+    sync_parent(path).map_err(failed)
+}
+
+/// Syncs the folder that a file or folder stands in, so that its name is durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    File::open(folder).and_then(|dir| dir.sync_all()).map_err(failed)
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -18,7 +18,7 @@
 //! | while `n.note.tmp` is written | versions to n − 1 | overwrites it and signs n anew; nobody has seen the first |
 //! | after the rename, before the folder is synced | n may be there | if there: as in the next line; if not: as in the line before |
 //! | n stored, not in the log | n, log size n − 1 | puts the stored n into the log, then serves it; never signs another n |
-//! | append failed, not stored | n, log size n − 1 | same |
+//! | append failed, not stored (the log's disk is full) | n, log size n − 1 | same, without a restart |
 //! | append failed but stored, or its answer was lost | n, log size n | the log takes no more entries; a restart finds n in it and serves it |
 //! | n stored and logged, not served | n, log size n | serves it |
 //!

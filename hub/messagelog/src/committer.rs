@@ -17,6 +17,7 @@
 //! | in the sync | all, some or none of the batch | no receipt | as above; a retry may store twice, the exchange id tells |
 //! | no room for the write | as before the batch: cut back and synced | `Full` | not in the log; the next batch tries again, without a restart |
 //! | write, cut or sync gives an error | unknown | `Poisoned` | as above; until then nothing more is taken |
+//! | restart after a failed sync, the machine still up | less than is read back: the kernel may hold it as if written | `Poisoned` | what no later record calls durable is written again and synced before it is shown |
 //! | after the sync, before the receipt | the batch | no receipt | in the log: *stored, answer lost* |
 //! | after the receipt | the batch | receipt | in the log |
 //! | zeros lie ahead of the last record | a tail of zeros | | cut in silence: no record was there |

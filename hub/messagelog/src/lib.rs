@@ -9,6 +9,9 @@
 //!                 └──► indexer ───► index/      sled: exchange, subject, client, … → record indexes
 //! ```
 //!
+//! All of it but the index is written through `disk`, one system call at a time, so that tests crash
+//! after each.
+//!
 //! Publisher and indexer follow the segments by reading them back; what they write is derived and
 //! is made anew from the segments whenever it is missing or wrong. Nothing reads or changes a
 //! record's meaning here: a leaf is bytes, and the caller's function names its index keys.

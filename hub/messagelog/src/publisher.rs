@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | while tiles are written | old checkpoint, some new tiles | the tiles are written again |
 //! | after signing, before the file is replaced | old checkpoint | nobody saw the new one; the next extends the old |
+//! | the disk is full, or a sync fails | old checkpoint | no restart: the tree is taken up from the old checkpoint at the next attempt |
 //! | after the file is replaced | new checkpoint, its records durable | the tree is compared with it |
 
 use std::fs;

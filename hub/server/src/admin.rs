@@ -3,7 +3,6 @@
 //! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
 //! directory. Taking evidence out is an act, and acts are records (promise P3).
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::evidence;
 use crate::journal;
+use crate::refresh::write_durably;
 use crate::state::Hub;
 use crate::witness::Witnessing;
 
@@ -58,17 +58,22 @@ pub(crate) fn not_found(text: &str) -> Fault {
 /// Reads the token, or makes one (0600) at the first start.
 pub(crate) fn token(path: &Path) -> std::io::Result<String> {
     if let Ok(token) = std::fs::read_to_string(path) {
-        return Ok(token.trim().to_owned());
+        let token = token.trim();
+        if token.is_empty() {
+            let text = "it is empty; remove it, and a token is made at the next start";
+            return Err(std::io::Error::other(text));
+        }
+        return Ok(token.to_owned());
     }
     let mut bytes = [0; 32];
     ring::rand::SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| std::io::Error::other("the system gives no randomness"))?;
     let token = hex(&bytes);
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-    std::io::Write::write_all(&mut file, token.as_bytes())?;
-    file.sync_all()?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("admin.token");
+    // As a whole: a token cut short by a crash would be an empty one.
+    write_durably(dir, name, token.as_bytes())?;
     Ok(token)
 }
 
@@ -117,18 +122,22 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
     let mut expires = None;
     match hub.in_force.load().as_ref() {
         None => {
-            reasons.push("no global configuration yet: the central server has not been reached")
+            let text = "no global configuration yet: the central server has not been reached";
+            reasons.push(text.to_owned());
         }
         Some(configuration) => {
             expires = Some(configuration.document().expires.to_rfc3339());
             if configuration.expired_at(hub.clock.now()) {
-                reasons.push("the global configuration has expired");
+                reasons.push("the global configuration has expired".to_owned());
             }
             if configuration.server(&hub.server).is_none() {
-                reasons.push("this security server is not registered in the global configuration");
+                let text = "this security server is not registered in the global configuration";
+                reasons.push(text.to_owned());
             }
         }
     }
+    // Without the log nothing is carried (promises P1 and P2); how it comes back is in the text.
+    reasons.extend(hub.journal.log.failure().map(|failure| failure.to_string()));
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let version = hub.in_force.load().as_ref().map(|c| c.version());
@@ -148,8 +157,10 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let (missing, alarms) = (count(gatherer.missing_count()), count(alarms.count()));
     let cosigned = gatherer.cosigned_size();
+    let stores = u64::from(hub.journal.log.failure().is_none());
     let mut gauges = vec![
         ("koprik_log_records", "records in the message log", hub.journal.log.size()),
+        ("koprik_log_stores", "1 while the message log stores records, else 0", stores),
         ("koprik_configuration_version", "global configuration in force", version),
         ("koprik_configuration_expires_seconds", "end of its validity, Unix seconds", expires),
         ("koprik_timestamp_tree_size", "records under a timestamp", hub.timestamps.store.last()),

@@ -239,7 +239,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
     let spool_dir = config.data_dir.join("spool");
     let versions = config.data_dir.join("configurations");
     for dir in [&config.data_dir, &spool_dir, &versions] {
-        std::fs::create_dir_all(dir).map_err(|error| data(dir, error))?;
+        refresh::make_dir(dir).map_err(|error| data(dir, error))?;
     }
     let anchor_text = crate::config::read_text(&config.configuration.anchor)?;
     let anchor_name = config.configuration.anchor.display().to_string();
@@ -324,7 +324,8 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
 }
 
 /// The replay window as it stood before a restart: the requests at the end of the log itself, since the
-/// index may be behind after a crash.
+/// index may be behind after a crash. Nothing else is kept: an answered request is in the log, durably, before
+/// its source was asked, so a crash forgets only ids of requests that were never acted on.
 fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
     let from = now.minus(ReplayWindow::length());
     let newest_first = (0..journal.log.size()).rev().take(4 * REPLAY_WINDOW_MAX_COUNT);

@@ -3,7 +3,7 @@
 //! A refused configuration changes nothing: the last good one stays in force until it expires (promise
 //! P7), and the refusal is a record. What is accepted is on disk before it is in force.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +97,12 @@ async fn from_central(hub: &Hub, central: &str) -> Result<(), String> {
     };
     let Some(accepted) = accepted else { return Ok(()) };
     let version = accepted.in_force.version();
-    store(&hub.data_dir, &accepted).map_err(|error| format!("cannot be stored: {error}"))?;
+    store(&hub.data_dir, &accepted).map_err(|error| {
+        let dir = hub.data_dir.display();
+        format!(
+            "version {version} cannot be stored in {dir}: {error}; make room, or repair the disk"
+        )
+    })?;
     {
         let mut trusted = hub.trusted.lock().unwrap_or_else(|lock| lock.into_inner());
         if trusted.version().is_some_and(|held| held >= version) {
@@ -172,9 +177,14 @@ pub(crate) fn restore(
 ) -> Result<(Trusted, Option<ConfigurationInForce>), String> {
     let from_anchor = || Trusted::from_anchor(anchor).map_err(|error| error.to_string());
     let path = data_dir.join("configuration.json");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok((from_anchor()?, None)) };
     let refused = |error: &dyn std::fmt::Display| {
         format!("{}: {error}; remove the file to start from the anchor again", path.display())
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((from_anchor()?, None)),
+        // Not from the anchor in silence: this file is what holds off a rollback.
+        Err(error) => return Err(refused(&error)),
     };
     let stored: Stored = serde_json::from_str(&text).map_err(|error| refused(&error))?;
     if stored.instance != anchor.instance {
@@ -186,8 +196,13 @@ pub(crate) fn restore(
 
 /// Writes what is accepted: the version for later evidence, then the state to start from.
 ///
-/// Crash table: before the first rename nothing has changed; between the two the version lies there unused;
-/// after the second the hub starts from the new version.
+/// | cut short | on disk | afterwards |
+/// |---|---|---|
+/// | before the version is renamed | the old state, an unfinished file | it lies there unused; the version is fetched again |
+/// | between the two | the version as well | the same; it is written over with the same bytes |
+/// | after the rename of the state, before its directory is synced | the old state or the new | the hub starts from either; the new one was not in force yet |
+/// | the disk is full, or a sync fails | the old state | it stays in force until it expires; the next refresh tries again |
+/// | bits rot | any bytes | the hub does not start and names the file: signatures no longer verify |
 fn store(data_dir: &Path, accepted: &Accepted) -> std::io::Result<()> {
     keep(data_dir, accepted.in_force.version(), accepted.in_force.note())?;
     let text = serde_json::to_vec(&accepted.stored()).map_err(std::io::Error::other)?;
@@ -204,7 +219,14 @@ pub(crate) fn kept(data_dir: &Path, version: u64) -> std::io::Result<String> {
     std::fs::read_to_string(data_dir.join("configurations").join(format!("{version:010}.note")))
 }
 
-/// Writes a file as a whole: afterwards it is there with all its bytes, or as it was before.
+/// Makes a directory whose name is durable on return, also when it was there.
+pub(crate) fn make_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+    std::fs::File::open(above.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Writes a file as a whole, for its owner alone: afterwards it is there with all its bytes, or as it was before.
 pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(bytes)?;

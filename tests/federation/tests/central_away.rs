@@ -104,3 +104,40 @@ async fn provider_alone_without_a_valid_configuration_refuses_and_asks_no_source
     assert_eq!(code, Some("server.serverproxy.global_conf_outdated"));
     assert!(pair.source.take().is_empty());
 }
+
+#[tokio::test]
+async fn rotten_bits_in_the_configuration_on_disk_are_named_and_never_used() {
+    let (mut pair, _clock, _dir) = started().await;
+    pair.federation.stop_central().await;
+    pair.federation.stop_hub(CONSUMER).await;
+    let config = &pair.federation.layout.hubs[CONSUMER].config;
+    let data_dir = hub_server::HubConfig::load(config).unwrap().data_dir;
+    let file = data_dir.join("configuration.json");
+    let whole = std::fs::read(&file).unwrap();
+    let mut spared = 0;
+    // One place in each forty-seventh of the file, each bit in turn; the highest leaves no UTF-8.
+    for (number, at) in (0..whole.len()).step_by(whole.len() / 47).enumerate() {
+        let mut rotten = whole.clone();
+        rotten[at] ^= 1 << (number % 8);
+        std::fs::write(&file, &rotten).unwrap();
+        match pair.federation.start_hub(CONSUMER).await {
+            // A signature or a key beyond the threshold: what is in force is signed all the same.
+            Ok(()) => {
+                spared += 1;
+                assert_eq!(status(&pair).await, (200, None), "byte {at}");
+                pair.federation.stop_hub(CONSUMER).await;
+            }
+            Err(refused) => {
+                let text = format!("{refused:#}");
+                assert!(text.contains("configuration.json"), "byte {at}: {text}");
+                assert!(text.contains("remove the file"), "byte {at}: {text}");
+            }
+        }
+    }
+    assert!(spared < 12, "{spared} of 48 places are not noticed");
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(pair.federation.start_hub(CONSUMER).await.is_err(), "half a file");
+    std::fs::write(&file, &whole).unwrap();
+    pair.federation.start_hub(CONSUMER).await.unwrap();
+    assert_eq!(status(&pair).await, (200, None));
+}

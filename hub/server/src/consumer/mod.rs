@@ -145,6 +145,11 @@ async fn run(
     let signer = hub.signer(&client.member()).ok_or_else(|| {
         own(ProblemCode::ConsumerInternal, "no signing key for the client's member")
     })?;
+    if let Some(failure) = hub.journal.log.failure() {
+        // Nobody is asked for an answer that could not be released. The record of this refusal finds out
+        // whether the log stores again.
+        return Err(log_problem(&failure));
+    }
     let request = sign(hub, &signer, &parts, &body, trail).await?;
     let request_recorded = record_request(hub, &body, trail);
     let answer = Outgoing { request: &request, body: &body, hub };

@@ -7,6 +7,7 @@
 //! | before a checkpoint is renamed | an unfinished file | it lies there unused |
 //! | before the token is renamed | checkpoints alone | not stamped; stamped again or a later one is |
 //! | after | all | stamped |
+//! | the disk is full, or a sync fails | checkpoints alone, or nothing | not stamped; the next round tries again |
 //!
 //! **Not trusted**: an attacker who can change it can take timestamps away; a forged one is refused
 //! by whoever reads it.
@@ -19,7 +20,7 @@ use std::sync::{Mutex, MutexGuard};
 use pki::timestamp::read_reply;
 use schemas::limits::TIMESTAMPS_INDEXED_MAX_COUNT;
 
-use crate::refresh::write_durably;
+use crate::refresh::{make_dir, write_durably};
 
 /// A checkpoint with its token.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the folder and lists what is in it.
     pub(crate) fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        make_dir(&dir)?;
         let mut sizes = Vec::new();
         for entry in fs::read_dir(&dir)? {
             let name = entry?.file_name();
