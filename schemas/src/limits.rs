@@ -88,3 +88,9 @@ pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
 pub const EXPORT_LINE_MAX_BYTES: usize = 4 * 1024;
 /// Starts of a hub within one export; one a minute for a week.
 pub const EXPORT_STARTS_MAX_COUNT: usize = 10_000;
+/// Sessions of caseworkers that one register keeps; the one unused for longest makes room.
+pub const PAGES_SESSIONS_MAX_COUNT: usize = 256;
+/// Profiles that a session shows; the oldest makes room. With the sessions it bounds memory: a profile has tens of KiB.
+pub const PAGES_PROFILES_PER_SESSION_MAX_COUNT: usize = 8;
+/// How long an unused session is kept: a screen left alone shows nobody's family any more.
+pub const PAGES_IDLE: Duration = Duration::from_secs(30 * 60);

@@ -14,6 +14,7 @@ use crate::api::{Register, routes};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::pages::{self, FaultyWords};
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The words of this build's pages are faulty.
+    #[error(transparent)]
+    Words(#[from] FaultyWords),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -63,7 +67,12 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let pages = config.pages.clone();
+    let register = Arc::new(Register { config, hub, clock, rules, places });
+    let mut router = routes(register.clone());
+    if let Some(config) = pages {
+        router = router.merge(pages::routes(register, &config, address)?);
+    }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {

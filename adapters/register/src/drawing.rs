@@ -191,11 +191,7 @@ fn spouse_of(family: &Family) -> Option<Pinfl> {
     members.chain(left).find(|(_, role)| *role == Role::Spouse).map(|(pinfl, _)| pinfl)
 }
 
-fn bond(
-    case: &Case,
-    spouse: Option<Pinfl>,
-    (pinfl, standing): (Pinfl, &Standing),
-) -> Option<Bond> {
+fn bond(case: &Case, spouse: Option<Pinfl>, (pinfl, standing): (Pinfl, &Standing)) -> Option<Bond> {
     let (Standing::Member { role, .. } | Standing::Left { role, .. }) = standing else {
         return None;
     };

@@ -61,7 +61,10 @@ fn assert_readable(drawing: &Drawing) {
             // Half a unit wide on each side, so that a line along a box's side is no crossing.
             let way = (x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2));
             let crosses = |b: &Rectangle| {
-                way.0 < b.2 && b.0 < way.2.max(way.0 + 1) && way.1 < b.3 && b.1 < way.3.max(way.1 + 1)
+                way.0 < b.2
+                    && b.0 < way.2.max(way.0 + 1)
+                    && way.1 < b.3
+                    && b.1 < way.3.max(way.1 + 1)
                     && !(way.3 == b.1 || way.1 == b.3 || way.2 == b.0 || way.0 == b.2)
             };
             assert!(!boxes.iter().any(crosses), "{line:?} crosses a box");
