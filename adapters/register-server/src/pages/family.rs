@@ -31,7 +31,7 @@ pub(crate) fn show(
 ) -> Response {
     let (words, profile) = (visit.words, &shown.profile);
     let title = fill(&words.family_of, &[("name", &name(profile, profile.case.applicant))]);
-    let others = sections::all(visit, sections, profile);
+    let others = sections::all((words, visit.language), sections, profile);
     let parts = [
         ("decision", &words.decision, decision::markup(visit, profile)),
         ("family", &words.family, drawn::markup(visit, profile)),
@@ -86,7 +86,7 @@ fn person(profile: &Profile, pinfl: Pinfl) -> Markup {
     let name = name(profile, pinfl);
     html! {
         @if name != pinfl.as_str() { (name) " " }
-        span.code { (pinfl) }
+        span.code.pinfl { (pinfl) }
     }
 }
 

@@ -126,6 +126,11 @@ pub(crate) fn moment(at: UnixMillis) -> Markup {
     }
 }
 
+/// A number whose groups of digits stay on one line.
+pub(crate) fn unbroken(number: impl std::fmt::Display) -> String {
+    number.to_string().replace(' ', "\u{a0}")
+}
+
 /// Full minutes from `at` to `now`.
 pub(crate) fn minutes(visit: &Visit<'_>, at: UnixMillis) -> String {
     let count = visit.now.since(at).as_secs() / 60;

@@ -9,8 +9,7 @@ use register::money::Soum;
 use register::profile::Profile;
 
 use super::frame::{day, table};
-use super::visit::Visit;
-use super::words::Language;
+use super::words::{Language, Words};
 
 /// A part of the register with a place on a family's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,28 +55,26 @@ impl Sections for Unconnected {
 
 /// All parts: anchor, title and content.
 pub(super) fn all<'a>(
-    visit: &Visit<'a>,
+    (words, language): (&'a Words, Language),
     sections: &dyn Sections,
     profile: &Profile,
 ) -> [(&'static str, &'a String, Markup); 3] {
-    let words = visit.words;
     let places = [
         (Part::Case, "case", &words.case),
         (Part::Card, "card", &words.card),
         (Part::Payments, "payments", &words.payments),
     ];
     places.map(|(part, name, title)| {
-        let markup = match sections.entries(part, profile, visit.language) {
+        let markup = match sections.entries(part, profile, language) {
             None => html! { p { (words.not_connected) } },
             Some(entries) if entries.is_empty() => html! { p { (words.nothing_known) } },
-            Some(entries) => table(&format!("{name}-table"), title, &rows(visit, &entries)),
+            Some(entries) => table(&format!("{name}-table"), title, &rows(words, &entries)),
         };
         (name, title, markup)
     })
 }
 
-fn rows(visit: &Visit<'_>, entries: &[Entry]) -> Markup {
-    let words = visit.words;
+fn rows(words: &Words, entries: &[Entry]) -> Markup {
     html! {
         thead {
             tr {
@@ -99,6 +96,60 @@ fn rows(visit: &Visit<'_>, entries: &[Entry]) -> Markup {
                     td.number { @if let Some(amount) = entry.amount_soum { (amount) } }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use register::case::Case;
+    use register::rules::Rulebook;
+    use register::source::Answers;
+    use schemas::clock::UnixMillis;
+
+    use super::super::words::Dictionary;
+    use super::*;
+
+    /// Keeps payments and an empty list of cases; knows no cards.
+    struct PaymentsOnly;
+
+    impl Sections for PaymentsOnly {
+        fn entries(&self, part: Part, _: &Profile, _: Language) -> Option<Vec<Entry>> {
+            match part {
+                Part::Case => Some(Vec::new()),
+                Part::Card => None,
+                Part::Payments => Some(vec![Entry {
+                    what: "March <2026>".to_owned(),
+                    state: "paid".to_owned(),
+                    day: Some(Date::constant(2026, 4, 9)),
+                    amount_soum: Soum::new(635_000),
+                    path: Some("/pages/payments/7".to_owned()),
+                }]),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_connected_has_nothing_or_has_entries_is_told_apart() {
+        let day = Date::constant(2026, 3, 2);
+        let rulebook = Rulebook::built_in().unwrap();
+        let case = Case {
+            applicant: "31505850010011".parse().unwrap(),
+            application_date: day,
+            sources: std::collections::BTreeMap::new(),
+            answers: Answers::default(),
+        };
+        let rules = rulebook.on(day).unwrap();
+        let profile = Profile::assemble("p".to_owned(), UnixMillis(0), case, rules).unwrap();
+        let dictionary = Dictionary::built_in().unwrap();
+        let language = Language::English;
+        let words = (dictionary.words(language), language);
+        let [case, card, payments] =
+            all(words, &PaymentsOnly, &profile).map(|(_, _, markup)| markup.into_string());
+        assert!(case.contains("Nothing is known"), "{case}");
+        assert!(card.contains("Not connected"), "{card}");
+        for text in ["href=\"/pages/payments/7\"", "March &lt;2026&gt;", "09.04.2026", "635 000"] {
+            assert!(payments.contains(text), "{text}: {payments}");
         }
     }
 }

@@ -55,7 +55,7 @@ async fn caseworker_finds_reads_and_switches_language_with_the_keyboard_alone() 
         tree.assert_sound();
         assert_eq!(tree.names("textbox"), ["PINFL of the applicant"]);
         assert_eq!(tree.descriptions("textbox"), ["14 digits, as on the identity card"]);
-        assert_eq!(tree.names("button"), ["Ask the agencies"]);
+        assert!(tree.names("button").contains(&"Ask the agencies"));
         find_family(browser, &office).await;
         assert!(!browser.address().await.contains(FATHER));
         assert_eq!(heading(browser).await, "Family of Namuna Sinov");
@@ -89,7 +89,10 @@ async fn screen_reader_hears_landmarks_headings_tables_and_the_drawing() {
         let pictures = [tree.names("img"), tree.names("image")].concat();
         assert_eq!(pictures, ["The family as a drawing"]);
         let told = [tree.descriptions("img"), tree.descriptions("image")].concat();
-        assert!(told[0].starts_with("5 members, 0 not counted, 1 others"), "{told:?}");
+        assert!(
+            told[0].starts_with("Members: 5, not counted: 0, others at the same address: 1"),
+            "{told:?}"
+        );
     })
     .await;
 }

@@ -17,7 +17,12 @@ fn plain(page: &Page) -> String {
         }
         plain.push_str(text);
     }
-    plain.split_whitespace().collect::<Vec<_>>().join(" ").replace("&quot;", "\"")
+    plain
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
 }
 
 fn assert_says(page: &Page, texts: &[&str]) {

@@ -9,7 +9,7 @@ use crate::answers::Relation;
 use crate::composition::Role;
 
 /// Width of a person's box.
-pub const BOX_WIDTH: u32 = 184;
+pub const BOX_WIDTH: u32 = 216;
 /// Height of a person's box.
 pub const BOX_HEIGHT: u32 = 80;
 /// Between two boxes of a row.
@@ -37,8 +37,8 @@ pub(super) fn place(people: Vec<Relative>) -> Drawing {
     for row in children.chunks(columns).chain(residents.chunks(columns)) {
         grid.add_row(row);
     }
+    let width = grid.trim();
     let lines = grid.lines(head_count);
-    let width = grid.width();
     Drawing { width, height: grid.next_y - ROW_GAP + MARGIN, people: grid.people, lines }
 }
 
@@ -63,6 +63,13 @@ impl Grid {
             x += BOX_WIDTH + GAP;
         }
         self.next_y += BOX_HEIGHT + ROW_GAP;
+    }
+
+    /// Cuts off columns that no row reaches, on both sides, and gives the width that is left.
+    fn trim(&mut self) -> u32 {
+        let free = self.people.iter().map(|placed| placed.x - MARGIN).min().unwrap_or(0);
+        self.people.iter_mut().for_each(|placed| placed.x -= free);
+        self.width() - 2 * free
     }
 
     fn lines(&self, head_count: usize) -> Vec<Line> {

@@ -6,7 +6,7 @@ use register::decision::{Clause, Decision, Entitlement, Evidence, Ground, Step, 
 use register::money::Number;
 use register::profile::Profile;
 
-use super::super::frame::table;
+use super::super::frame::{table, unbroken};
 use super::super::visit::Visit;
 use super::super::words::{fill, word};
 use super::{awaited, person, source};
@@ -39,7 +39,7 @@ pub(super) fn markup(visit: &Visit<'_>, profile: &Profile) -> Markup {
 
 fn eligible(visit: &Visit<'_>, entitlement: &Entitlement) -> Markup {
     let words = visit.words;
-    let soum = fill(&words.soum, &[("amount", &entitlement.monthly_soum)]);
+    let soum = fill(&words.soum, &[("amount", &unbroken(entitlement.monthly_soum))]);
     html! {
         div.outcome.eligible {
             p.verdict { (words.eligible) }
@@ -88,8 +88,8 @@ fn steps(visit: &Visit<'_>, profile: &Profile) -> Markup {
         thead {
             tr {
                 th scope="col" { (words.step) }
-                th scope="col" { (words.rule) }
                 th scope="col" { (words.holds) }
+                th scope="col" { (words.rule) }
                 th scope="col" { (words.records) }
             }
         }
@@ -97,11 +97,15 @@ fn steps(visit: &Visit<'_>, profile: &Profile) -> Markup {
             @for (number, step) in (1_u32..).zip(&profile.assessment.steps) {
                 tr {
                     th scope="row" { (number) }
+                    td { (result(visit, &step.result)) }
                     td {
                         (clause(visit, step))
                         @if let Some(arithmetic) = arithmetic(step) { br; span.sum { (arithmetic) } }
+                        @if let Truth::Unknown { waiting } = &step.result {
+                            br;
+                            span.small { (words.awaits) ": " (awaited(visit, profile, waiting)) }
+                        }
                     }
-                    td { (result(visit, profile, &step.result)) }
                     td {
                         @if !step.evidence.is_empty() {
                             details {
@@ -118,15 +122,13 @@ fn steps(visit: &Visit<'_>, profile: &Profile) -> Markup {
     }
 }
 
-fn result(visit: &Visit<'_>, profile: &Profile, truth: &Truth) -> Markup {
+fn result(visit: &Visit<'_>, truth: &Truth) -> Markup {
     let words = visit.words;
     html! {
         @match truth {
             Truth::Yes => strong { (words.yes) },
             Truth::No => (words.no),
-            Truth::Unknown { waiting } => {
-                em { (words.unknown) } ". " (words.awaits) ": " (awaited(visit, profile, waiting))
-            }
+            Truth::Unknown { .. } => em { (words.unknown) },
         }
     }
 }
@@ -153,7 +155,7 @@ fn records(visit: &Visit<'_>, profile: &Profile, evidence: &[Evidence]) -> Marku
 fn clause(visit: &Visit<'_>, step: &Step) -> String {
     let mut text = word(&visit.words.clause, &step.clause).into_owned();
     for (name, number) in &step.numbers {
-        text = fill(&text, &[(name.as_str(), number)]);
+        text = fill(&text, &[(name.as_str(), &unbroken(*number))]);
     }
     text
 }
@@ -174,17 +176,17 @@ fn arithmetic(step: &Step) -> Option<String> {
                 std::cmp::Ordering::Equal => "=",
                 std::cmp::Ordering::Greater => ">",
             };
-            let (sum, left, right) = (Number(sum), Number(left), Number(right));
-            let expenditure = Number(expenditure);
+            let [sum, left, right, expenditure] =
+                [sum, left, right, expenditure].map(|number| unbroken(Number(number)));
             Some(format!(
                 "{sum} × 100 = {left} {sign} {right} = {months} × {members} × {expenditure} × {percent}"
             ))
         }
         Clause::Benefit => {
-            let (full, share) = (Number(number("full_soum")?), number("share_percent")?);
+            let (full, share) = (unbroken(Number(number("full_soum")?)), number("share_percent")?);
             let parts = step.statement.split_once(": ").and_then(|(_, sum)| sum.split_once(" = "));
             let parts = parts.map_or_else(String::new, |(parts, _)| format!("{parts} = "));
-            let monthly = Number(number("monthly_soum")?);
+            let monthly = unbroken(Number(number("monthly_soum")?));
             Some(format!("{parts}{full}, × {share} / 100 = {monthly}"))
         }
         _ => None,

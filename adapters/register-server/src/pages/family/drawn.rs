@@ -12,8 +12,10 @@ use super::super::visit::Visit;
 use super::super::words::{fill, word};
 use super::{awaited, source};
 
-/// Characters of a line in a box; longer ones are cut, the table has them whole.
-const BOX_LINE_MAX_CHARS: usize = 25;
+/// Characters of a name in a box, in bold; longer ones are cut, the table has them whole.
+const BOX_NAME_MAX_CHARS: usize = 20;
+/// Characters of the other lines.
+const BOX_LINE_MAX_CHARS: usize = 26;
 
 /// The family's part of the page.
 pub(super) fn markup(visit: &Visit<'_>, profile: &Profile) -> Markup {
@@ -61,7 +63,8 @@ fn picture(visit: &Visit<'_>, profile: &Profile, drawing: &Drawing) -> Markup {
     );
     let (width, height) = (drawing.width, drawing.height);
     html! {
-        svg.family role="img" aria-labelledby="picture-title picture-description"
+        svg.family role="img" aria-labelledby="picture-title"
+            aria-describedby="picture-description"
             viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) {
             title #picture-title { (words.family_picture) }
             desc #picture-description { (description) }
@@ -92,7 +95,9 @@ fn drawn_line(line: &Line) -> Markup {
 fn drawn_box(visit: &Visit<'_>, placed: &Placed) -> Markup {
     let (words, person) = (visit.words, &placed.person);
     let (class, note) = match &person.standing {
-        Standing::Member { uncertain, .. } if uncertain.is_empty() => ("member", String::new()),
+        Standing::Member { uncertain, .. } if uncertain.is_empty() => {
+            ("member", day_text(person.born))
+        }
         Standing::Member { .. } => ("uncertain", words.box_uncertain.clone()),
         Standing::Left { reason, .. } => {
             let reason = word(&words.reason, reason);
@@ -101,22 +106,27 @@ fn drawn_box(visit: &Visit<'_>, placed: &Placed) -> Markup {
         Standing::Resident => ("left", words.box_resident.clone()),
     };
     let name = person.name.clone().unwrap_or_else(|| person.pinfl.to_string());
-    let lines = [name, format!("{}, {}", role(visit, person), age(visit, person)), note];
+    let who = format!("{}, {}", role(visit, person), age(visit, person));
+    let lines = [
+        cut(&name, BOX_NAME_MAX_CHARS),
+        cut(&who, BOX_LINE_MAX_CHARS),
+        cut(&note, BOX_LINE_MAX_CHARS),
+    ];
     html! {
         g class=(class) {
             rect x=(placed.x) y=(placed.y) width=(BOX_WIDTH) height=(BOX_HEIGHT) rx="4" {}
             @for (line, down) in lines.iter().zip([26, 47, 67]) {
-                text x=(placed.x + 12) y=(placed.y + down) { (cut(line)) }
+                text x=(placed.x + 12) y=(placed.y + down) { (line) }
             }
         }
     }
 }
 
-fn cut(line: &str) -> String {
-    if line.chars().count() <= BOX_LINE_MAX_CHARS {
+fn cut(line: &str, max_chars: usize) -> String {
+    if line.chars().count() <= max_chars {
         return line.to_owned();
     }
-    line.chars().take(BOX_LINE_MAX_CHARS - 1).chain(['…']).collect()
+    line.chars().take(max_chars - 1).chain(['…']).collect()
 }
 
 fn rows(visit: &Visit<'_>, profile: &Profile, drawing: &Drawing) -> Markup {
