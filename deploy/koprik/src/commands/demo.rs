@@ -226,10 +226,12 @@ fn next_steps(layout: &Layout) -> String {
         "\ntry, while this runs\n\
          \x20 koprik profile {APPLICANT} --register http://{} --date {APPLICATION_DATE}\n\
          \x20 koprik call --hub http://{} --client {} UZ/GOV/PENSIONS/pensions/pensions /persons/30101500010069/pensions\n\
-         \x20 koprik log show --config {config}\n",
+         \x20 koprik log show --config {config}\n\
+         \x20 in a browser: http://{}/pages, PINFL {APPLICANT}, day {APPLICATION_DATE}\n",
         layout.register.1,
         hub.edge_plain,
         federation::agencies::REGISTER,
+        layout.register.1,
     )
 }
 
