@@ -93,7 +93,7 @@ async fn start(State(pages): State<Arc<Pages>>, headers: HeaderMap, uri: Uri) ->
 
 async fn unknown(State(pages): State<Arc<Pages>>, headers: HeaderMap, uri: Uri) -> Response {
     let visit = Visit::new(&pages, &headers, &uri);
-    refused(&visit, &visit.words.no_page)
+    refused(&visit, StatusCode::NOT_FOUND, &visit.words.no_page)
 }
 
 async fn search(
@@ -104,7 +104,7 @@ async fn search(
 ) -> Response {
     let visit = Visit::new(&pages, &headers, &uri);
     let Ok(Form(entered)) = entered else {
-        return refused(&visit, &visit.words.expired);
+        return refused(&visit, StatusCode::BAD_REQUEST, &visit.words.expired);
     };
     if !visit.ticket.admits(&entered.token) {
         return search::form(&visit, Some((&entered, &Problem::expired(visit.words))));
@@ -126,7 +126,7 @@ async fn family(
 ) -> Response {
     let mut visit = Visit::new(&pages, &headers, &uri);
     let Some(shown) = pages.sessions.find(&visit.ticket, &identifier) else {
-        return refused(&visit, &visit.words.gone);
+        return refused(&visit, StatusCode::NOT_FOUND, &visit.words.gone);
     };
     visit.place = format!("/pages/families/{identifier}");
     family::show(&visit, &identifier, &shown, pages.sections.as_ref())
@@ -149,22 +149,27 @@ async fn again(
     let visit = Visit::new(&pages, &headers, &uri);
     let admitted = form.is_ok_and(|Form(form)| visit.ticket.admits(&form.token));
     let shown = pages.sessions.find(&visit.ticket, &identifier).filter(|_| admitted);
-    let Some(shown) = shown else { return refused(&visit, &visit.words.gone) };
+    let Some(shown) = shown else {
+        return refused(&visit, StatusCode::NOT_FOUND, &visit.words.gone);
+    };
     let case = &shown.profile.case;
     match pages.assemble(&visit, case.applicant, case.application_date).await {
         Ok(shown) => pages.keep_and_go(&visit, shown),
-        Err(refusal) => refused(&visit, Problem::of(&refusal, visit.words).text()),
+        Err(refusal) => {
+            let problem = Problem::of(&refusal, visit.words);
+            refused(&visit, problem.status, problem.text())
+        }
     }
 }
 
 /// A page that says what did not work and leads back to the search.
-fn refused(visit: &Visit<'_>, text: &str) -> Response {
+fn refused(visit: &Visit<'_>, status: StatusCode, text: &str) -> Response {
     let words = visit.words;
     let body = html! {
         p { (text) }
         p { a href="/pages" { (words.search_again) } }
     };
-    frame::page(visit, StatusCode::NOT_FOUND, &words.refused, &body)
+    frame::page(visit, status, &words.refused, &body)
 }
 
 impl Pages {

@@ -40,7 +40,7 @@ words! {
     family_of on_this_page applied assembled profile_id profile_hash ask_again
     decision eligible not_eligible pending under_rules category_label amount_label share_label
     months_label condition_label soum percent grounds appeal_text awaits steps step rule holds
-    records records_count yes no unknown rule_in_force
+    records_count yes no unknown rule_in_force
     family family_picture family_desc family_table person role_label age_label years before_birth
     belongs why belongs_yes belongs_uncertain belongs_no belongs_resident box_uncertain box_left
     box_resident resident why_applicant why_spouse why_child why_resident parents_both

@@ -144,6 +144,7 @@ async fn pages_are_readable_at_1280_and_390_pixels_in_every_language() {
                     browser.resize(width).await;
                     browser.open(&format!("{place}?language={language}")).await;
                     assert_readable(browser).await;
+                    Tree::of(browser).await.assert_sound();
                     browser.picture(&format!("{name}-{language}-{width}")).await;
                 }
             }

@@ -90,7 +90,6 @@ fn steps(visit: &Visit<'_>, profile: &Profile) -> Markup {
                 th scope="col" { (words.step) }
                 th scope="col" { (words.holds) }
                 th scope="col" { (words.rule) }
-                th scope="col" { (words.records) }
             }
         }
         tbody {
@@ -105,13 +104,10 @@ fn steps(visit: &Visit<'_>, profile: &Profile) -> Markup {
                             br;
                             span.small { (words.awaits) ": " (awaited(visit, profile, waiting)) }
                         }
-                    }
-                    td {
                         @if !step.evidence.is_empty() {
+                            @let count = step.evidence.len();
                             details {
-                                summary {
-                                    (fill(&words.records_count, &[("count", &step.evidence.len())]))
-                                }
+                                summary { (fill(&words.records_count, &[("count", &count)])) }
                                 (records(visit, profile, &step.evidence))
                             }
                         }
