@@ -4,6 +4,7 @@ pub(crate) mod follower;
 mod merge;
 mod pages;
 mod run;
+mod search;
 pub(crate) mod store;
 
 use schemas::clock::UnixMillis;

@@ -11,12 +11,11 @@
 //! | while a run is written | a `.tmp` file | it is removed |
 //! | large run has its name, small ones are still there | both | the small ones are removed |
 //!
-//! (sled stood here first. It took 20 µs of processor for a record, more with each million, since ids and
-//! pseudonyms are random and its cache is small, and 25 MiB of memory.)
+//! A file that is lost, cut or changed is seen by its checksums when it is opened or read, and the index is made
+//! again. (Why this is not in sled: ARCHITECTURE.md, "Where we left the design".)
 
 use std::fs;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +23,8 @@ use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
 
 use super::merge::{Merge, Step};
-use super::run::{Columns, Extent, Run, RunWriter, Span};
+use super::run::{Extent, Run, RunWriter, Span};
+use super::search::Search;
 use super::{IndexKeys, KeyDigest, Order, Query};
 use crate::disk::{Disk, is_full, make_dirs};
 
@@ -76,11 +76,11 @@ pub(crate) struct Store {
 }
 
 /// The records behind the last run.
-struct Tail {
-    first: u64,
-    times: Vec<UnixMillis>,
+pub(crate) struct Tail {
+    pub(crate) first: u64,
+    pub(crate) times: Vec<UnixMillis>,
     /// Keys with the number of their record behind `first`, in the order of records.
-    keys: Vec<(KeyDigest, u32)>,
+    pub(crate) keys: Vec<(KeyDigest, u32)>,
     last_leaf: Sha256,
 }
 
@@ -89,7 +89,8 @@ impl Tail {
         Self { first, times: Vec::new(), keys: Vec::new(), last_leaf: Sha256([0; 32]) }
     }
 
-    fn count(&self) -> u32 {
+    /// How many.
+    pub(crate) fn count(&self) -> u32 {
         // Safe because: a block's count is one of 32 bits.
         u32::try_from(self.times.len()).unwrap_or(u32::MAX)
     }
@@ -249,115 +250,6 @@ impl Store {
             }
         }
         Ok(search.found)
-    }
-}
-
-/// A query on its way through the runs.
-struct Search<'a> {
-    query: &'a Query,
-    key: Option<KeyDigest>,
-    limit: usize,
-    found: Vec<u64>,
-}
-
-impl<'a> Search<'a> {
-    fn new(query: &'a Query) -> Self {
-        let key = query.key.as_ref().map(|key| KeyDigest::of(key.kind, &key.value));
-        let limit = query.limit.min(ANSWERS_MAX_COUNT);
-        Self { query, key, limit, found: Vec::new() }
-    }
-
-    fn is_full(&self) -> bool {
-        self.found.len() >= self.limit
-    }
-
-    fn is_wanted(&self, time: UnixMillis) -> bool {
-        (self.query.from..=self.query.to).contains(&time)
-    }
-
-    fn overlaps(&self, span: &Span) -> bool {
-        span.earliest <= self.query.to && span.latest >= self.query.from
-    }
-
-    fn is_within(&self, span: &Span) -> bool {
-        self.is_wanted(span.earliest) && self.is_wanted(span.latest)
-    }
-
-    /// Takes from the newest records what is asked for.
-    fn tail(&mut self, tail: &Tail) {
-        let mut records: Vec<u32> = match self.key {
-            None => (0..tail.count()).collect(),
-            Some(wanted) => {
-                let same = tail.keys.iter().filter(|(key, _)| *key == wanted);
-                same.map(|(_, record)| *record).collect()
-            }
-        };
-        records.dedup();
-        if self.query.order == Order::NewestFirst {
-            records.reverse();
-        }
-        for record in records {
-            let time = usize::try_from(record).ok().and_then(|place| tail.times.get(place));
-            if !self.is_full() && time.is_some_and(|time| self.is_wanted(*time)) {
-                self.found.push(tail.first + u64::from(record));
-            }
-        }
-    }
-
-    /// Takes from a run what is asked for.
-    fn run(&mut self, run: &Run) -> Result<(), IndexFault> {
-        let spans = &run.head.spans;
-        let overlap = |span: &Span| self.overlaps(span);
-        let (Some(from), Some(to)) =
-            (spans.iter().position(overlap), spans.iter().rposition(overlap))
-        else {
-            return Ok(());
-        };
-        if self.is_full() {
-            return Ok(());
-        }
-        let first_of = |block: usize| {
-            let block = u32::try_from(block).unwrap_or(u32::MAX);
-            block.saturating_mul(run.head.block_count).min(run.head.count)
-        };
-        let (from, to) = (first_of(from), first_of(to + 1));
-        let mut columns = run.columns();
-        let Some(key) = self.key else {
-            return self.take(from..to, run, &mut columns, |_, record| Ok(record));
-        };
-        let Some(place) = run.find(&mut columns, key)? else { return Ok(()) };
-        let low = run.position(&mut columns, place, from)?;
-        let high = run.position(&mut columns, place, to)?;
-        self.take(low..high, run, &mut columns, |columns, position| {
-            run.record(columns, place, position)
-        })
-    }
-
-    /// Takes the records at these positions that have a time asked for, until there are enough.
-    fn take(
-        &mut self,
-        mut positions: Range<u32>,
-        run: &Run,
-        columns: &mut Columns,
-        record_at: impl Fn(&mut Columns, u32) -> Result<u32, IndexFault>,
-    ) -> Result<(), IndexFault> {
-        while !self.is_full() {
-            let next = match self.query.order {
-                Order::NewestFirst => positions.next_back(),
-                Order::OldestFirst => positions.next(),
-            };
-            let Some(position) = next else { break };
-            let record = record_at(columns, position)?;
-            let block = usize::try_from(record / run.head.block_count.max(1)).ok();
-            let span = block.and_then(|block| run.head.spans.get(block));
-            let span = span.ok_or(IndexFault::Unreadable)?;
-            if self.is_within(span)
-                || (self.overlaps(span) && self.is_wanted(run.time(columns, record)?))
-            {
-                self.found.push(run.head.first + u64::from(record));
-            }
-        }
-        Ok(())
     }
 }
 
