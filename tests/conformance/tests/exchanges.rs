@@ -5,6 +5,10 @@
 //! raw bytes → hub `register` (Ed25519, batches) ─┐
 //! rogue with its keys (Ed25519 plain, batch) ────┴→ hub `tax` (ECDSA P-256) → source
 //! ```
+//!
+//! Both logs are cosigned by two witnesses and stamped, so that each file has all that it can have.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use federation::agencies::{Agency, REGISTER};
@@ -12,6 +16,7 @@ use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
 use federation::raw::{self, Message};
 use federation::rogue::{self, RogueConsumer, SigningKeys};
 use federation::source::{self, Source};
+use federation::stamps::Timestamps;
 use federation::{Federation, Layout, Options, lay_out, witnesses};
 use http::{Method, Request};
 use pki::authority::{Authority, AuthorityFiles, Validity};
@@ -21,10 +26,14 @@ use schemas::clock::{Clock, UnixMillis};
 use schemas::configuration::Anchor;
 use schemas::evidence::EvidenceFile;
 use schemas::identifier::MemberId;
+use schemas::tlog::Note;
 use tempfile::TempDir;
 
 /// The moment of all exchanges, 2026-06-01T00:00:00Z.
 const BEGIN: UnixMillis = UnixMillis(1_780_272_000_000);
+
+/// Longer than a round of witnesses and one of timestamps take.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What two hubs have given out; they have been stopped.
 pub(crate) struct Exchanges {
@@ -40,11 +49,14 @@ impl Exchanges {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(BEGIN);
         let agencies = Agency::named(PROVIDER).into_iter().collect();
-        let layout = lay_out(
-            dir.path(),
-            &Options { agencies, witness_quorum: 2, witness_seconds: 1, ..Options::all(BEGIN) },
-        )
-        .unwrap();
+        let options = Options {
+            agencies,
+            witness_quorum: 2,
+            witness_seconds: 1,
+            timestamps: Timestamps::Own,
+            ..Options::all(BEGIN)
+        };
+        let layout = lay_out(dir.path(), &options).unwrap();
         sign_with_p256(&layout, PROVIDER, "UZ/GOV/TAX");
         let source =
             Source::start(|_| source::answer(200, &[("Content-Type", "text/plain")], b"hi"));
@@ -58,6 +70,7 @@ impl Exchanges {
             .unwrap();
         let mut federation = Federation::new(layout.clone(), clock.clone());
         federation.start_central().await.unwrap();
+        federation.start_timestamp_authority().await.unwrap();
         federation.start_hub(PROVIDER).await.unwrap();
         federation.start_hub(CONSUMER).await.unwrap();
         let files = carry(&federation, &clock).await;
@@ -151,9 +164,19 @@ async fn ask_as_rogue(federation: &Federation, clock: &Clock) -> (String, String
     (ids.remove(0), ids.remove(0))
 }
 
+/// The evidence of an exchange, once its checkpoint is stamped and cosigned by both that count.
 async fn take(federation: &Federation, hub: &str, exchange: &str) -> Vec<u8> {
     let operator = federation::operator::Operator::of(federation.hub(hub).unwrap());
-    let answer = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
-    assert_eq!(answer.status, 200, "{hub}: {answer:?}");
-    answer.body.to_vec()
+    let watch = Clock::machine().stopwatch();
+    loop {
+        let answer = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
+        assert_eq!(answer.status, 200, "{hub}: {answer:?}");
+        let file: EvidenceFile = serde_json::from_slice(&answer.body).unwrap();
+        let lines = Note::parse(&file.checkpoint).unwrap().signatures().len();
+        if file.timestamp.is_some() && lines == 3 {
+            return answer.body.to_vec();
+        }
+        assert!(watch.elapsed() < DEADLINE, "{hub}: {lines} signatures, {:?}", file.timestamp);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
