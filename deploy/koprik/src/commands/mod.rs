@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::logging::{self, LogOptions};
+use crate::output;
 
 /// Koʻprik: a data-exchange hub between public authorities, and the social register that runs on it.
 #[derive(Debug, Parser)]
@@ -92,14 +93,16 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Adapter(serve) => serve.adapter(json).await?,
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,
-        Command::Verify(verify) => return verify.run(json),
+        Command::Verify(verify) => return Ok(verify.run(json)),
         Command::Log(log) => return log.run(json).await,
         Command::Audit(audit) => return audit.run(json).await,
         Command::Explain(explain) => explain.run(json).await?,
         Command::Key(key) => key.run(json)?,
         Command::Population(population) => population.run(json).await?,
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "koprik", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "koprik", &mut script);
+            output::bytes(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)
