@@ -245,7 +245,7 @@ impl<'f> Message<'f> {
         if record.signature != Some(Sha256::of(&self.signature)) {
             return Err(refuse("the record commits to another signature"));
         }
-        self.timely(record).map_err(|reason| refuse(reason))?;
+        self.timely(record).map_err(&refuse)?;
         let digest = self.base.value(headers::CONTENT_DIGEST);
         let recorded = record.body.as_ref().map(|d| headers::content_digest(d.as_bytes()));
         // A refusal may come before the body is read; then the signature alone commits to it.

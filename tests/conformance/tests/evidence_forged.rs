@@ -114,7 +114,7 @@ impl Forge {
 
     /// What a timestamp is over: the checkpoint with the log's own signature alone.
     pub(crate) fn to_stamp(&self, file: &EvidenceFile) -> String {
-        Note::parse(&file.checkpoint).unwrap().signed_by(&self.log.verifier()).to_string()
+        Note::parse(&file.checkpoint).unwrap().signed_by(self.log.verifier()).to_string()
     }
 
     fn stamp(&self, file: &EvidenceFile, at: UnixMillis) -> String {

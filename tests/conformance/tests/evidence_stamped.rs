@@ -198,7 +198,8 @@ impl OpenSsl {
     fn run(&self, line: &str) {
         let mut command = Command::new("openssl");
         command.current_dir(self.0.path()).args(line.split(' '));
-        let said = run(&mut command).expect("install it: apt-get install openssl");
+        let said = run(&mut command)
+            .unwrap_or_else(|missing| panic!("{missing:#}; install it: apt-get install openssl"));
         assert_eq!(said.code, Some(0), "openssl {line}: {}", said.text);
     }
 

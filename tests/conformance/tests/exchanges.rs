@@ -28,8 +28,10 @@ use schemas::evidence::EvidenceFile;
 use schemas::identifier::MemberId;
 use schemas::tlog::Note;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-/// The moment of all exchanges, 2026-06-01T00:00:00Z.
+/// The moment of all exchanges but the slow one, 2026-06-01T00:00:00Z.
 const BEGIN: UnixMillis = UnixMillis(1_780_272_000_000);
 
 /// Longer than a round of witnesses and one of timestamps take.
@@ -94,6 +96,7 @@ async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec
     let denied = ask(federation, "GET", "/r1/UZ/GOV/TAX/tax/tax/persons/x", b"").await;
     let other = ask(federation, "GET", &format!("/r1/{ECHO}/b"), b"").await;
     let (plain, batch) = ask_as_rogue(federation, clock).await;
+    let slow = ask_slowly(federation, clock).await;
     for hub in [CONSUMER, PROVIDER] {
         let hub = federation.hub(hub).unwrap();
         witnesses::cosigned(hub, &clock.stopwatch()).await.unwrap();
@@ -107,6 +110,7 @@ async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec
         ("provider's of a refusal", PROVIDER, &denied),
         ("plain Ed25519", PROVIDER, &plain),
         ("batch of five", PROVIDER, &batch),
+        ("consumer's of a slow body", CONSUMER, &slow),
     ] {
         files.push((name, take(federation, hub, exchange).await));
     }
@@ -136,7 +140,32 @@ fn sign_with_p256(layout: &Layout, hub: &str, member: &str) {
 async fn ask(federation: &Federation, method: &str, target: &str, body: &[u8]) -> String {
     let request = raw::request(method, target, &[("X-Road-Client", REGISTER)], body);
     let edge = federation.layout.place(CONSUMER).unwrap().edge_plain;
-    let answer = Message::parse_all(&raw::talk(edge, &request).await.unwrap()).remove(0);
+    exchange_of(&raw::talk(edge, &request).await.unwrap())
+}
+
+/// Asks with a body that comes half a minute after its head: when it is signed is later than when it was
+/// begun, by more than clocks may differ.
+async fn ask_slowly(federation: &Federation, clock: &Clock) -> String {
+    let (headers, body) = ([("X-Road-Client", REGISTER), ("Expect", "100-continue")], b"slow");
+    let request = raw::request("POST", &format!("/r1/{ECHO}/slow"), &headers, body);
+    let (head, body) = request.split_at(request.len() - body.len());
+    let edge = federation.layout.place(CONSUMER).unwrap().edge_plain;
+    let mut stream = TcpStream::connect(edge).await.unwrap();
+    stream.write_all(head).await.unwrap();
+    // The hub says so when it begins to wait for the body.
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut go_on)).await.unwrap().unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&go_on));
+    clock.advance(Duration::from_secs(30));
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    exchange_of(&answer)
+}
+
+/// The exchange's id in a raw answer.
+fn exchange_of(answer: &[u8]) -> String {
+    let answer = Message::parse_all(answer).remove(0);
     let body = || serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
     let id = answer.header("x-road-request-id").map(ToOwned::to_owned);
     id.unwrap_or_else(|| body()["detail"].as_str().unwrap().to_owned())

@@ -52,6 +52,9 @@ enum Command {
     /// Ask the register for a household profile.
     Profile(profile::Profile),
     /// Verify an evidence file offline with the configuration anchor alone, or a receipt with the log's key.
+    ///
+    /// Exit code 0: everything holds; 1: a step does not hold; 2: it could not be verified, as a file or a
+    /// key cannot be read.
     Verify(verify::Verify),
     /// Look into a hub's message log.
     #[command(subcommand)]

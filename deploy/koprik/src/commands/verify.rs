@@ -17,8 +17,7 @@ use serde_json::json;
 use super::{receipt, split_view};
 use crate::output;
 
-/// A verification. Exit code 0: everything holds; 1: a step does not hold; 2: it could not be verified,
-/// as a file or a key cannot be read.
+/// A verification.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
     /// The evidence file, a receipt (C2SP tlog-proof), or a split view.
