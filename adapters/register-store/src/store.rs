@@ -1,6 +1,7 @@
 //! The store: documents in, documents out, sealed on the way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -159,10 +160,10 @@ impl Store {
         let sealed = match subject {
             None => master.seal(&master.collection(kind), &binding, &new.json)?,
             Some(subject) => {
-                if !keys.contains_key(&subject) {
-                    keys.insert(subject, self.person(subject).await?);
-                }
-                let key = keys.get(&subject).ok_or_else(|| foreign_key(kind))?;
+                let key = match keys.entry(subject) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(self.person(subject).await?),
+                };
                 master.seal(key, &binding, &new.json)?
             }
         };

@@ -72,7 +72,7 @@ async fn a_commit_cut_at_any_byte_is_there_whole_or_not_at_all() {
     let before = usize::try_from(before).unwrap();
     let copied = folder.path().join("copy");
     copy(&directory, &copied);
-    for cut in (before..whole.len()).step_by(41).chain([whole.len() - 1, whole.len()]) {
+    for cut in (before..whole.len()).step_by(173).chain([whole.len() - 1, whole.len()]) {
         for with_view in [true, false] {
             let dir = folder.path().join("cut");
             copy(&copied, &dir);
