@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::applications::{self, Applications};
 use crate::collect::Collector;
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
@@ -34,6 +35,8 @@ pub(crate) struct Register {
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
     pub(crate) places: Semaphore,
+    /// The store of applications, when there is one.
+    pub(crate) applications: Option<Applications>,
 }
 
 /// A request for a profile, as sent.
@@ -46,7 +49,7 @@ struct ProfileRequest {
 
 /// Why a request gets no profile. No text repeats what the caller sent.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(crate) enum Refusal {
     #[error(
         "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
          application_date may be left out"
@@ -67,7 +70,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn status_and_type(&self) -> (StatusCode, &'static str) {
+    pub(crate) fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
@@ -95,6 +98,7 @@ pub(crate) fn routes(register: Arc<Register>) -> Router {
     Router::new()
         .route("/profiles", post(profile))
         .route("/health", get(health))
+        .merge(applications::routes())
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(register)
 }
@@ -114,19 +118,24 @@ async fn profile(
         Some(text) => date(&text).ok_or(Refusal::Date)?,
         None => register.today(),
     };
-    let user = headers.get(USER_ID).cloned();
-    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
-        return Err(Refusal::User);
-    }
+    let ticket = ticket(&headers)?;
     let _place = register.places.try_acquire().map_err(|_| Refusal::Busy)?;
-    let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
     let sealed = register.profile(applicant, day, &ticket).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
 }
 
+/// A ticket for the calls of one profile, which name who asks.
+pub(crate) fn ticket(headers: &HeaderMap) -> Result<Ticket, Refusal> {
+    let user = headers.get(USER_ID).cloned();
+    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+        return Err(Refusal::User);
+    }
+    Ok(Ticket { parent: Uuid::new_v4().to_string(), user })
+}
+
 /// `YYYY-MM-DD` and nothing after it.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
@@ -138,14 +147,14 @@ fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
 
 impl Register {
     /// Today in Tashkent, UTC+5 all year.
-    fn today(&self) -> Date {
+    pub(crate) fn today(&self) -> Date {
         let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
         let text = moment.to_rfc3339();
         // Safe because: RFC 3339 begins with the ten characters of a date.
         text.get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
     }
 
-    async fn profile(
+    pub(crate) async fn profile(
         &self,
         applicant: Pinfl,
         day: Date,

@@ -146,6 +146,13 @@ impl Store {
         self.0.backend.erase_key(self.0.master.subject(pinfl)).await
     }
 
+    /// A pseudonym of a person that only this store makes: for ids of documents of which there may
+    /// be one for each person. 64 hexadecimal digits.
+    #[must_use]
+    pub fn pseudonym(&self, pinfl: &Pinfl) -> String {
+        self.0.master.subject(pinfl).index_value()
+    }
+
     async fn seal(
         &self,
         change: Change,

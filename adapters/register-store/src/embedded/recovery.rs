@@ -15,6 +15,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,10 @@ use crate::seal::MasterKey;
 /// The form of the directory that this program writes. A later form brings a step in
 /// [`migrate`] from each form before it.
 const FORM: u32 = 1;
+
+/// How long a store that is in use is waited for: 1 s.
+const LOCK_ATTEMPTS_COUNT: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// `store.json`: what the directory is.
 #[derive(Serialize, Deserialize)]
@@ -61,13 +66,17 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("lock");
     let opened = options.write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = opened.map_err(StoreError::disk("opening the store's lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            Err(StoreError::InUse { directory: directory.display().to_string() })
+    // A process that is just ending gives it up within moments.
+    for _ in 0..LOCK_ATTEMPTS_COUNT {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(cause)) => {
+                return Err(StoreError::disk("locking the store")(cause));
+            }
         }
-        Err(fs::TryLockError::Error(cause)) => Err(StoreError::disk("locking the store")(cause)),
     }
+    Err(StoreError::InUse { directory: directory.display().to_string() })
 }
 
 /// Reads what the directory is, or writes it into an empty one; gives the master key.
