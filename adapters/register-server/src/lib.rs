@@ -3,8 +3,9 @@
 //! `POST /profiles` with `{"pinfl": "...", "application_date": "2026-03-02"}` asks the sources
 //! through the register's own hub, in two waves under one deadline, and answers with the profile
 //! of `register::profile` and its hash. `GET /health` says that the server runs. The list of
-//! sources is data ([`config`]). Applications, their timetable and monthly
-//! monitoring are kept where `[store]` says. Left out: authenticating callers, which is why the server listens on loopback only.
+//! sources is data ([`config`]). Applications, their timetable and monthly monitoring are kept where
+//! `[store]` says. Left out: authenticating callers, which is why the server listens on loopback
+//! only.
 
 mod api;
 mod applications;

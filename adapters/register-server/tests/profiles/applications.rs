@@ -281,8 +281,6 @@ async fn monitoring_that_is_killed_goes_on_and_rates_every_family_once() {
     };
 
     // Killed in the middle of the first page.
-    let office = Office::open(sample_of(&[]), folder.path(), "2026-03-10").await;
-    drop(office);
     let office = Office::open(copy(&sample), folder.path(), "2026-03-10").await;
     office.refused("/monitoring", json!({"month": "2026-06"}), 400, "register.bad_request").await;
     office.post("/monitoring", json!({"month": "2026-03"})).await;
@@ -293,7 +291,6 @@ async fn monitoring_that_is_killed_goes_on_and_rates_every_family_once() {
     };
     tokio::time::timeout(Duration::from_secs(60), enough).await.unwrap();
     let before = calls(&office);
-    let hub = office.hub.clone();
     drop(office);
 
     // It goes on by itself, is stopped, and goes on when it is told to.
@@ -310,7 +307,6 @@ async fn monitoring_that_is_killed_goes_on_and_rates_every_family_once() {
     assert_eq!(done["monitoring"]["counts"], counts, "{done}");
     assert_eq!(done["monitoring"]["day"], "2026-03-10");
     assert_eq!(done["stopped"].as_array().unwrap().len(), 7);
-    assert!(hub.calls.lock().unwrap().len() >= before.len());
 
     // Only families under way at a cut are asked twice: four at the kill, and a page's end.
     let mut all = before;
