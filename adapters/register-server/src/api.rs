@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::applications::{self, Applications};
 use crate::collect::Collector;
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
@@ -34,6 +35,8 @@ pub(crate) struct Register {
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
     pub(crate) places: Semaphore,
+    /// The store of applications, when there is one.
+    pub(crate) applications: Option<Applications>,
 }
 
 /// A request for a profile, as sent.
@@ -98,6 +101,7 @@ pub(crate) fn routes(register: Arc<Register>) -> Router {
     Router::new()
         .route("/profiles", post(profile))
         .route("/health", get(health))
+        .merge(applications::routes())
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(register)
 }
@@ -120,6 +124,15 @@ async fn profile(
     let sealed = register.answer(applicant, day, headers.get(USER_ID).cloned()).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
+}
+
+/// A ticket for the calls of one profile, which name who asks.
+pub(crate) fn ticket(headers: &HeaderMap) -> Result<Ticket, Refusal> {
+    let user = headers.get(USER_ID).cloned();
+    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+        return Err(Refusal::User);
+    }
+    Ok(Ticket { parent: Uuid::new_v4().to_string(), user })
 }
 
 /// `YYYY-MM-DD` and nothing after it.
@@ -157,7 +170,7 @@ impl Register {
         self.profile(applicant, day, &ticket).await
     }
 
-    async fn profile(
+    pub(crate) async fn profile(
         &self,
         applicant: Pinfl,
         day: Date,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 use register::source::{SourceKind, SourceName};
+use register_store::StoreConfig;
 use schemas::identifier::{ClientId, ServiceId};
 use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
@@ -14,6 +15,8 @@ use crate::pages::Site;
 
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
+/// Families that monitoring rates at once; each makes dozens of calls.
+const MONITORED_MAX_COUNT: usize = 64;
 /// The longest time that a deadline or a source may be given: a caller waits for it.
 const TIME_MAX_MS: u64 = 60_000;
 
@@ -153,6 +156,11 @@ pub struct RegisterConfig {
     pub concurrent_profiles_count: usize,
     /// The caseworker's pages; none when left out.
     pub pages: Option<PagesConfig>,
+    /// Families rated at once by monthly monitoring.
+    #[serde(default = "default_monitored")]
+    pub concurrent_monitored_count: usize,
+    /// Where applications are kept; without it the register gives profiles only.
+    pub store: Option<StoreConfig>,
     /// The sources.
     pub sources: Vec<SourceConfig>,
 }
@@ -175,6 +183,10 @@ fn default_calls() -> usize {
 
 fn default_profiles() -> usize {
     32
+}
+
+fn default_monitored() -> usize {
+    4
 }
 
 impl RegisterConfig {
@@ -214,6 +226,12 @@ impl RegisterConfig {
         require(in_time(self.deadline_ms), "deadline_ms", "choose 1 to 60000")?;
         let counts = self.concurrent_calls_count > 0 && self.concurrent_profiles_count > 0;
         require(counts, "concurrent_calls_count, concurrent_profiles_count", "choose at least 1")?;
+        let monitored = (1..=MONITORED_MAX_COUNT).contains(&self.concurrent_monitored_count);
+        require(monitored, "concurrent_monitored_count", "choose 1 to 64")?;
+        if let Some(store) = &self.store {
+            let repair = "give one of directory and postgres, and a key_file with postgres";
+            require(store.check().is_ok(), "store", repair)?;
+        }
         let few = self.sources.len() <= SOURCES_MAX_COUNT;
         require(few, "sources", "list at most 64 sources")?;
         for (at, source) in self.sources.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use register::rules::{RuleError, Rulebook};
+use register_store::StoreError;
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
 use tokio::net::TcpListener;
@@ -11,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api::{Register, routes};
+use crate::applications::{Applications, monitoring};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
@@ -31,6 +33,9 @@ pub enum StartError {
     /// The words of this build's pages are faulty.
     #[error(transparent)]
     Words(#[from] FaultyWords),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -66,12 +71,16 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let failed = |cause| StartError::Listen { address, cause };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let applications = match &config.store {
+        Some(store) => Some(Applications::open(store).await?),
+        None => None,
+    };
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
     let pages = config.pages.clone();
-    let register = Arc::new(Register { config, hub, clock, rules, places });
+    let register = Arc::new(Register { config, hub, clock, rules, places, applications });
     let mut router = routes(register.clone());
     if let Some(config) = pages {
-        router = router.merge(pages::routes(register, &config, address)?);
+        router = router.merge(pages::routes(register.clone(), &config, address)?);
     }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
@@ -80,6 +89,12 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         let stop = async move { asked.await.unwrap_or(()) };
         axum::serve(listener, router).with_graceful_shutdown(stop).await
     });
+    if register.applications.is_some() {
+        tasks.spawn(async move {
+            monitoring::run(&register).await;
+            Ok(())
+        });
+    }
     tracing::info!(%address, "register listens");
     Ok(RunningRegister { address, ask_to_stop, tasks })
 }
@@ -89,6 +104,7 @@ impl RunningRegister {
     pub async fn stop(mut self) {
         // The server may be gone already; then there is nobody to tell.
         let _ = self.ask_to_stop.send(());
+        // Monitoring goes on at the next start; the server's task ends first.
         if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.join_next()).await.is_err() {
             tracing::warn!("register stopped with requests under way");
         }

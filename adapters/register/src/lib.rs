@@ -6,11 +6,14 @@
 //! no absent source could change it; [`profile`] is the whole as canonical JSON with a hash, and
 //! [`render`] the same for people to read, with the family as a [`drawing`].
 //!
+//! [`application`] is the way of an application from filing to notice, with its deadlines.
+//!
 //! Left out: calling the sources, storing, and the clock, which are `register-server`'s.
 
 mod redact;
 
 pub mod answers;
+pub mod application;
 pub mod assessment;
 pub mod case;
 pub mod composition;
