@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::collect::Collector;
+use crate::collect::{Collector, Parties, WatchedSource};
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
 
@@ -30,6 +30,7 @@ const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 /// What all requests share.
 pub(crate) struct Register {
     pub(crate) config: RegisterConfig,
+    pub(crate) sources: Vec<WatchedSource>,
     pub(crate) hub: HubClient,
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
@@ -155,7 +156,8 @@ impl Register {
         // Figures that are missing for the day refuse the request before any source is asked.
         rules.minimum_consumer_expenditure_on(day)?;
         rules.benefit_on(day)?;
-        let parties = (&self.config, &self.hub, &self.clock);
+        let Self { config, sources, hub, clock, .. } = self;
+        let parties = Parties { config, sources, hub, clock };
         let stopwatch = self.clock.stopwatch();
         let case = Collector::new(parties, ticket, rules, day)?.collect(applicant, day).await;
         let profile = Profile::assemble(ticket.parent.clone(), self.clock.now(), case, rules)?;

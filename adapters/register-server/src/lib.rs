@@ -7,12 +7,14 @@
 //! why the server listens on loopback only.
 
 mod api;
+mod asking;
 mod collect;
 pub mod config;
 mod hub_client;
 mod hub_connection;
 mod reading;
 mod server;
+mod watch;
 
 pub use config::{ConfigError, RegisterConfig};
 pub use server::{RunningRegister, StartError, start};

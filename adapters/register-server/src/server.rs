@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api::{Register, routes};
+use crate::collect::WatchedSource;
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
@@ -63,7 +64,8 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let sources = WatchedSource::all(&config, &clock);
+    let router = routes(Arc::new(Register { config, sources, hub, clock, rules, places }));
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {

@@ -51,8 +51,10 @@ pub(crate) fn provenance(source: &str) -> Provenance {
         source: source.parse().unwrap(),
         service: "UZ/GOV/X/x/x".parse().unwrap(),
         fetched_at: UnixMillis(1_772_446_500_000),
+        as_of: UnixMillis(1_772_446_500_000),
         receipt: r#"log="log.example/hub"; index=7; exchange="e-7""#.parse().ok(),
         exchange: format!("exchange-{source}"),
+        other_request: None,
     }
 }
 
