@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::civil::Date;
+use register::case::{DECLARED_MAX_COUNT, Declared};
 use register::profile::{NotCanonical, Profile, SealedProfile};
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
@@ -18,12 +19,12 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::collect::{Collector, Parties, WatchedSource};
+use crate::collect::{Application, Collector, Parties, WatchedSource};
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
 
-/// Bytes of a request: an identifier and a date fit many times.
-const REQUEST_MAX_BYTES: usize = 4 * 1024;
+/// Bytes of a request: an identifier, a date and all declared incomes fit twice.
+const REQUEST_MAX_BYTES: usize = 64 * 1024;
 /// The officer who asks, passed on so that the exchanges name who asked.
 const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 
@@ -43,16 +44,23 @@ pub(crate) struct Register {
 struct ProfileRequest {
     pinfl: String,
     application_date: Option<String>,
+    #[serde(default)]
+    declared: Vec<Declared>,
 }
 
 /// Why a request gets no profile. No text repeats what the caller sent.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(
-        "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
-         application_date may be left out"
+        "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\", \
+         \"declared\": [{{\"member\", \"month\", \"amount_soum\", \"what\", \"declared_by\"}}]}}; \
+         application_date may be left out, and declared too"
     )]
     Shape,
+    #[error(
+        "the application declares more than {DECLARED_MAX_COUNT} incomes; add them up by month"
+    )]
+    Declared,
     #[error("the PINFL is refused: {0}; correct it and ask again")]
     Pinfl(#[from] NotAPinfl),
     #[error("application_date is not a date YYYY-MM-DD; correct it or leave it out")]
@@ -70,7 +78,7 @@ enum Refusal {
 impl Refusal {
     fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
+            Self::Shape | Self::Declared => (StatusCode::BAD_REQUEST, "register.bad_request"),
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
             Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
             Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
@@ -115,13 +123,20 @@ async fn profile(
         Some(text) => date(&text).ok_or(Refusal::Date)?,
         None => register.today(),
     };
+    let mut declared = request.declared;
+    if declared.len() > DECLARED_MAX_COUNT {
+        return Err(Refusal::Declared);
+    }
+    // Same application, same bytes, in whatever order it was written down.
+    declared.sort();
+    let application = Application { applicant, application_date: day, declared };
     let user = headers.get(USER_ID).cloned();
     if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
         return Err(Refusal::User);
     }
     let _place = register.places.try_acquire().map_err(|_| Refusal::Busy)?;
     let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
-    let sealed = register.profile(applicant, day, &ticket).await?;
+    let sealed = register.profile(application, &ticket).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
 }
@@ -148,10 +163,10 @@ impl Register {
 
     async fn profile(
         &self,
-        applicant: Pinfl,
-        day: Date,
+        application: Application,
         ticket: &Ticket,
     ) -> Result<SealedProfile, Refusal> {
+        let day = application.application_date;
         let rules = self.rules.on(day)?;
         // Figures that are missing for the day refuse the request before any source is asked.
         rules.minimum_consumer_expenditure_on(day)?;
@@ -159,7 +174,7 @@ impl Register {
         let Self { config, sources, hub, clock, .. } = self;
         let parties = Parties { config, sources, hub, clock };
         let stopwatch = self.clock.stopwatch();
-        let case = Collector::new(parties, ticket, rules, day)?.collect(applicant, day).await;
+        let case = Collector::new(parties, ticket, rules, day)?.collect(application).await;
         let profile = Profile::assemble(ticket.parent.clone(), self.clock.now(), case, rules)?;
         tracing::info!(
             profile = ticket.parent,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::civil::Date;
-use register::case::Case;
+use register::case::{Case, Declared};
 use register::composition::{compose, records_to_ask};
 use register::income;
 use register::month::Month;
@@ -35,6 +35,13 @@ impl WatchedSource {
         };
         config.sources.iter().map(watched).collect()
     }
+}
+
+/// What the applicant brings.
+pub(crate) struct Application {
+    pub(crate) applicant: Pinfl,
+    pub(crate) application_date: Date,
+    pub(crate) declared: Vec<Declared>,
 }
 
 /// Who takes part in collecting.
@@ -86,13 +93,15 @@ impl<'a> Collector<'a> {
     }
 
     /// All answers about the applicant's family, present or absent; never later than the deadline.
-    pub(crate) async fn collect(&self, applicant: Pinfl, application_date: Date) -> Case {
+    pub(crate) async fn collect(&self, application: Application) -> Case {
+        let Application { applicant, application_date, declared } = application;
         let names = self.sources.iter().map(|s| (s.config.name.clone(), s.config.kind));
         let mut case = Case {
             applicant,
             application_date,
             sources: names.collect(),
             answers: Answers::default(),
+            declared,
         };
         // Every round asks about people not asked before, and marks all of them, so it ends.
         loop {

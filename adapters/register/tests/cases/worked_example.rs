@@ -234,3 +234,26 @@ fn applicant_without_civil_record_is_refused_and_with_an_absent_one_is_pending()
     sample.absent(FATHER, "civil-registry");
     assert_eq!(pending(sample.decide("cm-35")).0, ["civil-registry"]);
 }
+
+#[test]
+fn declared_income_counts_and_is_marked_with_who_declared_it() {
+    let mut sample = Sample::worked_example();
+    sample.declare(MOTHER, "2026-01", 2_624_999);
+    assert_eq!(terms(&sample, "cm-35").1, 100, "one soum below the ratio 1");
+    sample.declare(MOTHER, "2026-02", 1);
+    assert_eq!(terms(&sample, "cm-35").1, 75);
+    sample.declare(MOTHER, "2025-11", 9_000_000);
+    sample.declare("40201902050010", "2026-02", 9_000_000);
+    assert_eq!(terms(&sample, "cm-35").1, 75, "another month and another person do not count");
+    let line = sample.assess("cm-35").income.into_iter().find(|l| l.declared_by.is_some()).unwrap();
+    assert_eq!(line.label(), format!("self-declared, bazaar trade, declared by {FATHER}"));
+    assert_eq!(line.source.to_string(), register::income::SELF_DECLARED);
+}
+
+#[test]
+fn declared_income_refuses_even_while_a_source_is_absent() {
+    let mut sample = Sample::worked_example();
+    sample.absent_everywhere("bank");
+    sample.declare(FATHER, "2026-01", 9_000_000);
+    assert_eq!(grounds(sample.decide("cm-35"))[0].clause, Clause::Income);
+}
