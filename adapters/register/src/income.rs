@@ -68,19 +68,24 @@ impl IncomeLine {
     /// Kind and payer in words, such as `wage, Paxta LLC (301234567)`.
     #[must_use]
     pub fn label(&self) -> String {
-        let kind = match self.kind {
-            IncomeKind::Wage => "wage",
-            IncomeKind::Business => "business",
-            IncomeKind::Plot => "plot",
-            IncomeKind::Remittance => "remittance",
-            IncomeKind::Pension => "pension",
-            IncomeKind::Allowance => "allowance",
-            IncomeKind::Declared => "self-declared",
-        };
-        let payer = if self.payer.is_empty() { "" } else { &format!(", {}", self.payer) };
-        let by = self.declared_by.map(|by| format!(", declared by {by}")).unwrap_or_default();
-        format!("{kind}{payer}{by}")
+        label(self.kind, &self.payer, self.declared_by)
     }
+}
+
+/// Kind and payer of an income in words.
+pub(crate) fn label(kind: IncomeKind, payer: &str, declared_by: Option<Pinfl>) -> String {
+    let kind = match kind {
+        IncomeKind::Wage => "wage",
+        IncomeKind::Business => "business",
+        IncomeKind::Plot => "plot",
+        IncomeKind::Remittance => "remittance",
+        IncomeKind::Pension => "pension",
+        IncomeKind::Allowance => "allowance",
+        IncomeKind::Declared => "self-declared",
+    };
+    let payer = if payer.is_empty() { String::new() } else { format!(", {payer}") };
+    let by = declared_by.map(|by| format!(", declared by {by}")).unwrap_or_default();
+    format!("{kind}{payer}{by}")
 }
 
 /// A member's counted income as far as it is known: a lower bound while sources are absent.

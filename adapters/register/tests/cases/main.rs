@@ -8,6 +8,7 @@
 )]
 
 mod families;
+mod letters;
 mod properties;
 mod sample;
 mod worked_example;

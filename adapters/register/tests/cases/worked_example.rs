@@ -90,7 +90,10 @@ fn roadworthy_car_of_2021_is_refused_with_plate_and_year() {
     for rules in ["cm-35", "cm-654"] {
         let grounds = grounds(sample.decide(rules));
         assert_eq!(grounds[0].clause, Clause::VehicleAge);
-        assert_eq!(grounds[0].records[0].record, "vehicle 01A123BC, Chevrolet Cobalt, 2021");
+        assert_eq!(
+            grounds[0].records[0].fact.to_string(),
+            "vehicle 01A123BC, Chevrolet Cobalt, 2021"
+        );
         assert_eq!(grounds[0].records[0].exchange, "exchange-vehicles");
     }
 }
@@ -122,7 +125,7 @@ fn absent_bank_cannot_matter_at_a_sum_of_17_000_000() {
     for rules in ["cm-35", "cm-654"] {
         let grounds = grounds(sample.decide(rules));
         assert_eq!(grounds.len(), 1);
-        assert!(grounds[0].records[0].record.contains("wage, Paxta LLC (301234567)"));
+        assert!(grounds[0].records[0].fact.to_string().contains("wage, Paxta LLC (301234567)"));
     }
 }
 
