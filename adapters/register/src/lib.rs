@@ -24,5 +24,6 @@ pub mod money;
 pub mod month;
 pub mod profile;
 pub mod render;
+pub mod replay;
 pub mod rules;
 pub mod source;

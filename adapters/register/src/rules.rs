@@ -359,6 +359,18 @@ impl Rulebook {
         in_force.max_by_key(|rules| rules.in_force_from).ok_or(RuleError::NotInForce(day))
     }
 
+    /// Adds a version that is not built in, such as one of the past or one to be tried.
+    pub fn add(&mut self, rules: Rules) {
+        self.0.push(rules);
+    }
+
+    /// The version that was read from the file with this digest: the one that a past decision
+    /// names. `None` when it is not here.
+    #[must_use]
+    pub fn by_digest(&self, digest: Sha256) -> Option<&Rules> {
+        self.0.iter().find(|rules| rules.digest == digest)
+    }
+
     /// The version with this identifier, for simulation; `None` when there is none.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&Rules> {

@@ -10,5 +10,6 @@
 mod families;
 mod letters;
 mod properties;
+mod replays;
 mod sample;
 mod worked_example;
