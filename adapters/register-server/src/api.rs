@@ -82,9 +82,8 @@ impl Refusal {
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
             Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
             Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
-            Self::Rules(RuleError::Faulty { .. } | RuleError::Condition { .. }) | Self::Defect(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error")
-            }
+            Self::Rules(RuleError::Faulty { .. } | RuleError::Condition { .. })
+            | Self::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error"),
             Self::Rules(_) => (StatusCode::BAD_REQUEST, "register.no_rules_for_date"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "register.busy"),
         }

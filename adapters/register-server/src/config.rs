@@ -160,7 +160,7 @@ fn default_timeout_ms() -> u64 {
 }
 
 fn default_second_request_ms() -> u64 {
-    300
+    500
 }
 
 fn default_max_age_s() -> u64 {

@@ -19,8 +19,9 @@ const REQUESTS_PER_SECOND_REQUEST: u32 = 10;
 /// A source that answers faster than this is not asked twice for a late answer sooner: the noise of
 /// this process alone would cause second requests.
 const SECOND_REQUEST_DELAY_MIN: Duration = Duration::from_millis(20);
-/// Second requests that may be saved up, in tenths: a family's worth in a burst.
-const SAVED_TENTHS_MAX: u32 = 32 * REQUESTS_PER_SECOND_REQUEST;
+/// Second requests that may be saved up, in tenths: a family's worth in a burst. More would double
+/// the load just when everything is slow, as at a cold start.
+const SAVED_TENTHS_MAX: u32 = 8 * REQUESTS_PER_SECOND_REQUEST;
 
 /// The watch over one source.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ mod tests {
     fn second_requests_run_out_and_are_earned_by_requests() {
         let limits = BreakerLimits { failures_count: 1, rest: Duration::from_secs(1) };
         let watch = Watch::new(&Clock::manual(UnixMillis(0)), limits, Some(Duration::ZERO));
-        assert_eq!((0..100).filter(|_| watch.take_second_request()).count(), 32);
+        assert_eq!((0..100).filter(|_| watch.take_second_request()).count(), 8);
         for _ in 0..20 {
             assert_eq!(watch.admit(), Admission::Ask);
         }

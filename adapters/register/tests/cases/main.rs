@@ -8,6 +8,7 @@
 )]
 
 mod families;
+mod independent;
 mod letters;
 mod properties;
 mod replays;
