@@ -65,7 +65,6 @@ impl Sources {
     }
 
     /// The routes of the stand-in.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
     }
@@ -75,6 +74,11 @@ impl Sources {
     pub fn slowest_p95(&self) -> Duration {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner).clone();
         times.values_mut().map(|times| percentile(times, 95)).max().unwrap_or_default()
+    }
+
+    fn note(&self, source: &str, time: Duration) {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.entry(source.to_owned()).or_default().push(time);
     }
 
     fn draw(&self) -> Duration {
@@ -141,9 +145,7 @@ async fn answered(sources: &Sources, request: Request) -> anyhow::Result<Value> 
     };
     let time = sources.draw();
     if !time.is_zero() {
-        let mut times = sources.times.lock().unwrap_or_else(PoisonError::into_inner);
-        times.entry(source.clone()).or_default().push(time);
-        drop(times);
+        sources.note(&source, time);
         tokio::time::sleep(time).await;
     }
     Ok(content(&source, &pinfl))
