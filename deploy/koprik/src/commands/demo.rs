@@ -76,7 +76,7 @@ impl Demo {
         let shown = self.show(json, &layout, written.as_ref(), &running, &watch).await;
         if shown.is_ok() && !self.once {
             if !json {
-                println!("\nrunning until Ctrl-C");
+                output::bytes(b"\nrunning until Ctrl-C\n")?;
             }
             match &mut running {
                 Running::Here(_) => serve::asked_to_stop().await?,
@@ -167,7 +167,7 @@ impl Demo {
             ));
             text.push_str(&next_steps(layout));
             text
-        });
+        })?;
         anyhow::ensure!(proof.verified(), "an evidence file does not verify; see above");
         Ok(())
     }

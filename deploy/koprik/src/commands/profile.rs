@@ -72,11 +72,11 @@ impl Profile {
             std::fs::write(&file, sealed.bytes())
                 .with_context(|| format!("cannot write {}", file.display()))?;
             text.push_str(&proof.as_text(anchor));
-            output::print(json, &answer, || text);
+            output::print(json, &answer, || text)?;
             anyhow::ensure!(proof.verified(), "an evidence file does not verify; see above");
             return Ok(());
         }
-        output::print(json, &answer, || text);
+        output::print(json, &answer, || text)?;
         Ok(())
     }
 }

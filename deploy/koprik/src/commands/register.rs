@@ -89,7 +89,7 @@ fn replay_all(json: bool, profiles: &[PathBuf], rules: &[PathBuf]) -> anyhow::Re
             }
         }
     }
-    output::print(json, &json!({"profiles": outcomes, "differing": differing_count}), || text);
+    output::print(json, &json!({"profiles": outcomes, "differing": differing_count}), || text)?;
     Ok(if differing_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -104,7 +104,7 @@ fn simulate(json: bool, rules: &Path, profiles: &Path) -> anyhow::Result<ExitCod
             .with_context(|| format!("cannot weigh {} under these rules", file.display()))?;
     }
     let value: Value = serde_json::to_value(&simulation)?;
-    output::print(json, &value, || simulation_text(&simulation, &rules));
+    output::print(json, &value, || simulation_text(&simulation, &rules))?;
     Ok(ExitCode::SUCCESS)
 }
 
