@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
+use register::case::{DECLARED_MAX_COUNT, Declared};
 use register::profile::{NotCanonical, Profile, SealedProfile};
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
@@ -19,18 +20,19 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::applications::{self, Applications};
-use crate::collect::Collector;
+use crate::collect::{Application, Collector, Parties, WatchedSource};
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
 
-/// Bytes of a request: an identifier and a date fit many times.
-pub(crate) const REQUEST_MAX_BYTES: usize = 4 * 1024;
+/// Bytes of a request: an identifier, a date and all declared incomes fit twice.
+pub(crate) const REQUEST_MAX_BYTES: usize = 64 * 1024;
 /// The officer who asks, passed on so that the exchanges name who asked.
 pub(crate) const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 
 /// What all requests share.
 pub(crate) struct Register {
     pub(crate) config: RegisterConfig,
+    pub(crate) sources: Vec<WatchedSource>,
     pub(crate) hub: HubClient,
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
@@ -45,16 +47,23 @@ pub(crate) struct Register {
 struct ProfileRequest {
     pinfl: String,
     application_date: Option<String>,
+    #[serde(default)]
+    declared: Vec<Declared>,
 }
 
 /// Why a request gets no profile. No text repeats what the caller sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(
-        "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
-         application_date may be left out"
+        "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\", \
+         \"declared\": [{{\"member\", \"month\", \"amount_soum\", \"what\", \"declared_by\"}}]}}; \
+         application_date may be left out, and declared too"
     )]
     Shape,
+    #[error(
+        "the application declares more than {DECLARED_MAX_COUNT} incomes; add them up by month"
+    )]
+    Declared,
     #[error("the PINFL is refused: {0}; correct it and ask again")]
     Pinfl(#[from] NotAPinfl),
     #[error("application_date is not a date YYYY-MM-DD; correct it or leave it out")]
@@ -75,13 +84,13 @@ impl Refusal {
     /// Status and problem type.
     pub(crate) fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
+            Self::Shape | Self::Declared => (StatusCode::BAD_REQUEST, "register.bad_request"),
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
             Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
             Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
-            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) | Self::Unreadable(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error")
-            }
+            Self::Rules(RuleError::Faulty { .. } | RuleError::Condition { .. })
+            | Self::Defect(_)
+            | Self::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error"),
             Self::Rules(_) => (StatusCode::BAD_REQUEST, "register.no_rules_for_date"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "register.busy"),
         }
@@ -121,9 +130,25 @@ async fn profile(
         Some(text) => date(&text).ok_or(Refusal::Date)?,
         None => register.today(),
     };
-    let sealed = register.answer(applicant, day, headers.get(USER_ID).cloned()).await?;
+    let application = Application::new(applicant, day, request.declared)?;
+    let sealed = register.answer(application, headers.get(USER_ID).cloned()).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
+}
+
+impl Application {
+    /// Same application, same bytes, in whatever order its incomes were written down.
+    pub(crate) fn new(
+        applicant: Pinfl,
+        application_date: Date,
+        mut declared: Vec<Declared>,
+    ) -> Result<Self, Refusal> {
+        if declared.len() > DECLARED_MAX_COUNT {
+            return Err(Refusal::Declared);
+        }
+        declared.sort();
+        Ok(Self { applicant, application_date, declared })
+    }
 }
 
 /// A ticket for the calls of one profile, which name who asks.
@@ -158,8 +183,7 @@ impl Register {
     /// A profile for `user`, within the number that may be under way at once.
     pub(crate) async fn answer(
         &self,
-        applicant: Pinfl,
-        day: Date,
+        application: Application,
         user: Option<HeaderValue>,
     ) -> Result<SealedProfile, Refusal> {
         if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
@@ -167,22 +191,23 @@ impl Register {
         }
         let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
         let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
-        self.profile(applicant, day, &ticket).await
+        self.profile(application, &ticket).await
     }
 
     pub(crate) async fn profile(
         &self,
-        applicant: Pinfl,
-        day: Date,
+        application: Application,
         ticket: &Ticket,
     ) -> Result<SealedProfile, Refusal> {
+        let day = application.application_date;
         let rules = self.rules.on(day)?;
         // Figures that are missing for the day refuse the request before any source is asked.
         rules.minimum_consumer_expenditure_on(day)?;
         rules.benefit_on(day)?;
-        let parties = (&self.config, &self.hub, &self.clock);
+        let Self { config, sources, hub, clock, .. } = self;
+        let parties = Parties { config, sources, hub, clock };
         let stopwatch = self.clock.stopwatch();
-        let case = Collector::new(parties, ticket, rules, day)?.collect(applicant, day).await;
+        let case = Collector::new(parties, ticket, rules, day)?.collect(application).await;
         let profile = Profile::assemble(ticket.parent.clone(), self.clock.now(), case, rules)?;
         tracing::info!(
             profile = ticket.parent,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::civil::Date;
-use register::case::Case;
+use register::case::{Case, Declared};
 use register::composition::{compose, records_to_ask};
 use register::income;
 use register::month::Month;
@@ -13,15 +13,50 @@ use register::rules::{RuleError, Rules};
 use register::source::{Absence, AbsenceCause, Answer, Answers};
 use schemas::clock::{Clock, Stopwatch};
 use schemas::pinfl::Pinfl;
-use tokio::time::timeout;
 
+use crate::asking::{self, TimeLimit};
 use crate::config::{Filling, RegisterConfig, SourceConfig, Wave};
 use crate::hub_client::{HubClient, Question, Ticket};
 use crate::reading;
+use crate::watch::Watch;
+
+/// A source and what was lately seen of it.
+pub(crate) struct WatchedSource {
+    config: SourceConfig,
+    watch: Watch,
+}
+
+impl WatchedSource {
+    /// The sources of a configuration, of which nothing was seen yet.
+    pub(crate) fn all(config: &RegisterConfig, clock: &Clock) -> Vec<Self> {
+        let watched = |source: &SourceConfig| Self {
+            config: source.clone(),
+            watch: Watch::new(clock, config.breaker(), source.second_request()),
+        };
+        config.sources.iter().map(watched).collect()
+    }
+}
+
+/// What the applicant brings.
+pub(crate) struct Application {
+    pub(crate) applicant: Pinfl,
+    pub(crate) application_date: Date,
+    pub(crate) declared: Vec<Declared>,
+}
+
+/// Who takes part in collecting.
+#[derive(Clone, Copy)]
+pub(crate) struct Parties<'a> {
+    pub(crate) config: &'a RegisterConfig,
+    pub(crate) sources: &'a [WatchedSource],
+    pub(crate) hub: &'a HubClient,
+    pub(crate) clock: &'a Clock,
+}
 
 /// Asks the sources about one application.
 pub(crate) struct Collector<'a> {
     config: &'a RegisterConfig,
+    sources: &'a [WatchedSource],
     hub: &'a HubClient,
     clock: &'a Clock,
     ticket: &'a Ticket,
@@ -37,7 +72,7 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// [`RuleError::NoFigure`] when the rules have no deposit threshold for the day.
     pub(crate) fn new(
-        (config, hub, clock): (&'a RegisterConfig, &'a HubClient, &'a Clock),
+        Parties { config, sources, hub, clock }: Parties<'a>,
         ticket: &'a Ticket,
         rules: &Rules,
         day: Date,
@@ -46,6 +81,7 @@ impl<'a> Collector<'a> {
         let text = |month: Option<&Month>| month.map(Month::to_string).unwrap_or_default();
         Ok(Self {
             config,
+            sources,
             hub,
             clock,
             ticket,
@@ -57,13 +93,15 @@ impl<'a> Collector<'a> {
     }
 
     /// All answers about the applicant's family, present or absent; never later than the deadline.
-    pub(crate) async fn collect(&self, applicant: Pinfl, application_date: Date) -> Case {
-        let sources = &self.config.sources;
+    pub(crate) async fn collect(&self, application: Application) -> Case {
+        let Application { applicant, application_date, declared } = application;
+        let names = self.sources.iter().map(|s| (s.config.name.clone(), s.config.kind));
         let mut case = Case {
             applicant,
             application_date,
-            sources: sources.iter().map(|source| (source.name.clone(), source.kind)).collect(),
+            sources: names.collect(),
             answers: Answers::default(),
+            declared,
         };
         // Every round asks about people not asked before, and marks all of them, so it ends.
         loop {
@@ -78,42 +116,36 @@ impl<'a> Collector<'a> {
         case
     }
 
-    /// Asks every source of `wave` about all of `people`; what is not there at the deadline is
-    /// recorded as absent.
+    /// Asks every source of `wave` about all of `people`. Each question ends by the deadline at the
+    /// latest, so the wave does too.
     async fn ask_wave(&self, case: &mut Case, people: Vec<Pinfl>, wave: Wave) {
-        let mut asked: Vec<(Pinfl, &'a SourceConfig)> = Vec::new();
+        let mut calls = Vec::new();
         for subject in people {
-            let of_wave = self.config.sources.iter().filter(|source| source.wave == wave);
-            asked.extend(of_wave.map(|source| (subject, source)));
-        }
-        let mut calls = Vec::with_capacity(asked.len());
-        for (subject, source) in &asked {
-            calls.push(self.ask(*subject, source));
+            let of_wave = self.sources.iter().filter(|source| source.config.wave == wave);
+            calls.extend(of_wave.map(|source| self.ask(subject, source)));
         }
         let mut answers = stream::iter(calls).buffer_unordered(self.config.concurrent_calls_count);
-        while let Some(remaining) = self.remaining() {
-            let Ok(Some((subject, source, answer))) = timeout(remaining, answers.next()).await
-            else {
-                break;
-            };
+        while let Some((subject, source, answer)) = answers.next().await {
             // Safe because: each pair is asked once, so no answer stands here yet.
             let _ = case.answers.insert(subject, source.name.clone(), answer);
-        }
-        drop(answers);
-        for (subject, source) in asked {
-            if case.answers.get(subject, &source.name).is_none() {
-                let absence = Absence::of(AbsenceCause::DeadlineReached);
-                let answer = Answer::absent(source.kind, absence);
-                let _ = case.answers.insert(subject, source.name.clone(), answer);
-            }
         }
     }
 
     async fn ask(
         &self,
         subject: Pinfl,
-        source: &'a SourceConfig,
+        source: &'a WatchedSource,
     ) -> (Pinfl, &'a SourceConfig, Answer) {
+        let WatchedSource { config: source, watch } = source;
+        let absent = |absence| Answer::absent(source.kind, absence);
+        let Some(left) = self.remaining() else {
+            return (subject, source, absent(Absence::of(AbsenceCause::DeadlineReached)));
+        };
+        let (time, cause) = if left < source.timeout() {
+            (left, AbsenceCause::DeadlineReached)
+        } else {
+            (source.timeout(), AbsenceCause::TimedOut)
+        };
         let filling = Filling {
             pinfl: subject.as_str(),
             from: &self.from,
@@ -127,11 +159,10 @@ impl<'a> Collector<'a> {
             body: source.body.as_ref().map(|body| filling.fill(body)),
             ticket: self.ticket,
         };
-        let absent = |absence| Answer::absent(source.kind, absence);
-        let answer = match timeout(source.timeout(), self.hub.ask(question)).await {
-            Ok(Ok(answer)) => reading::read(source, subject, answer, self.clock.now()),
-            Ok(Err(absence)) => absent(absence),
-            Err(_) => absent(Absence::of(AbsenceCause::TimedOut)),
+        let time_limit = TimeLimit { time, cause, running: self.running };
+        let answer = match asking::ask(self.hub, watch, &question, time_limit).await {
+            Ok(asked) => reading::read(source, subject, asked, self.clock.now()),
+            Err(absence) => absent(absence),
         };
         (subject, source, answer)
     }

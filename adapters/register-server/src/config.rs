@@ -12,6 +12,7 @@ use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
 
 use crate::pages::Site;
+use crate::watch::BreakerLimits;
 
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
@@ -100,6 +101,13 @@ pub struct SourceConfig {
     /// Time for one answer, in milliseconds.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
+    /// Time after which a question is asked a second time, in milliseconds, until enough answers
+    /// were observed to take their 95th percentile; 0 means never.
+    #[serde(default = "default_second_request_ms")]
+    pub second_request_ms: u64,
+    /// Age at which an answer is too old to decide on, in seconds (its `Age` header, RFC 9111).
+    #[serde(default = "default_max_age_s")]
+    pub max_age_s: u64,
 }
 
 /// Files for https to the hub, all PEM.
@@ -161,6 +169,12 @@ pub struct RegisterConfig {
     pub concurrent_monitored_count: usize,
     /// Where applications are kept; without it the register gives profiles only.
     pub store: Option<StoreConfig>,
+    /// Questions in a row that a source leaves unanswered before it is left alone.
+    #[serde(default = "default_breaker_failures")]
+    pub breaker_failures_count: u32,
+    /// How long a source is left alone, in milliseconds.
+    #[serde(default = "default_breaker_rest_ms")]
+    pub breaker_rest_ms: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
 }
@@ -171,6 +185,23 @@ fn get() -> Method {
 
 fn default_timeout_ms() -> u64 {
     1_500
+}
+
+fn default_second_request_ms() -> u64 {
+    500
+}
+
+fn default_max_age_s() -> u64 {
+    24 * 3_600
+}
+
+/// Two families of five: fewer, and one unlucky profile would silence a source for all.
+fn default_breaker_failures() -> u32 {
+    10
+}
+
+fn default_breaker_rest_ms() -> u64 {
+    5_000
 }
 
 fn default_deadline_ms() -> u64 {
@@ -232,6 +263,9 @@ impl RegisterConfig {
             let repair = "give one of directory and postgres, and a key_file with postgres";
             require(store.check().is_ok(), "store", repair)?;
         }
+        let rests = self.breaker_failures_count > 0 && in_time(self.breaker_rest_ms);
+        let repair = "choose at least 1 failure and a rest of 1 to 60000 ms";
+        require(rests, "breaker_failures_count, breaker_rest_ms", repair)?;
         let few = self.sources.len() <= SOURCES_MAX_COUNT;
         require(few, "sources", "list at most 64 sources")?;
         for (at, source) in self.sources.iter().enumerate() {
@@ -269,6 +303,12 @@ impl RegisterConfig {
         let authority = uri.authority()?.to_string();
         let allowed = bare && (encrypted || loopback) && !authority.contains('@');
         allowed.then_some(HubAddress { encrypted, host, port, authority })
+    }
+
+    /// When a source is left alone, and for how long.
+    pub(crate) fn breaker(&self) -> BreakerLimits {
+        let rest = Duration::from_millis(self.breaker_rest_ms);
+        BreakerLimits { failures_count: self.breaker_failures_count, rest }
     }
 
     /// Time for a whole profile.
@@ -331,6 +371,16 @@ impl SourceConfig {
     /// Time for one answer.
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
+    }
+
+    /// Time to a second request while few answers were observed; `None` means never.
+    pub(crate) fn second_request(&self) -> Option<Duration> {
+        (self.second_request_ms > 0).then(|| Duration::from_millis(self.second_request_ms))
+    }
+
+    /// Age at which an answer is too old to decide on.
+    pub(crate) fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_s)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Calls to the register's own hub over X-Road's protocol for REST, on pooled connections.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -7,7 +9,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use register::source::{Absence, AbsenceCause, Receipt};
 use schemas::identifier::ServiceId;
-use uuid::Uuid;
 
 use crate::config::{Method, RegisterConfig};
 use crate::hub_connection::{HubConnector, TlsFault};
@@ -52,7 +53,25 @@ pub(crate) struct HubAnswer {
     pub(crate) problem: Option<String>,
     pub(crate) receipt: Option<Receipt>,
     pub(crate) exchange: String,
+    /// How old the answer says it is (RFC 9111 §5.1): it comes from a copy made that long ago.
+    pub(crate) age: Duration,
     pub(crate) body: Bytes,
+}
+
+impl HubAnswer {
+    /// Whether no source answered: a hub's problem, or an error of the source. That access is
+    /// denied is an answer, and asking again would not change it.
+    pub(crate) fn is_failure(&self) -> bool {
+        match &self.problem {
+            Some(problem) => !is_access_denied(problem),
+            None => self.status.is_server_error(),
+        }
+    }
+}
+
+/// Whether a hub's problem type says that no grant permits the question.
+pub(crate) fn is_access_denied(problem: &str) -> bool {
+    problem == "access_denied" || problem.ends_with(".access_denied")
 }
 
 /// The client side of the register's own hub.
@@ -81,14 +100,17 @@ impl HubClient {
         Ok(headers.map(|(client, purpose)| Self { http, base, client, purpose }))
     }
 
-    /// Asks one question. The caller sets the time limit and drops the call when it is over.
+    /// Asks one question, as `X-Road-Id` `id`. The caller sets the time limit and drops the call when it is over.
     ///
     /// # Errors
     /// An [`Absence`] when the hub cannot be reached or its answer is larger than 1 MiB.
-    pub(crate) async fn ask(&self, question: Question<'_>) -> Result<HubAnswer, Absence> {
+    pub(crate) async fn ask(
+        &self,
+        question: &Question<'_>,
+        id: &str,
+    ) -> Result<HubAnswer, Absence> {
         let unreachable = || Absence::of(AbsenceCause::HubUnreachable);
-        let id = Uuid::new_v4().to_string();
-        let request = self.request(question, &id).ok_or_else(unreachable)?;
+        let request = self.request(question, id).ok_or_else(unreachable)?;
         let answer = self.http.request(request).await.map_err(|_| unreachable())?;
         let (parts, body) = answer.into_parts();
         let body = match Limited::new(body, ANSWER_MAX_BYTES).collect().await {
@@ -101,14 +123,16 @@ impl HubClient {
         let receipt: Option<Receipt> =
             parts.headers.get(RECEIPT).and_then(|r| r.to_str().ok()).and_then(|r| r.parse().ok());
         let of_receipt = receipt.as_ref().map(|receipt| receipt.exchange.clone());
-        let exchange = foreign_text(&parts.headers, &REQUEST_ID).or(of_receipt).unwrap_or(id);
+        let exchange = foreign_text(&parts.headers, &REQUEST_ID).or(of_receipt);
+        let exchange = exchange.unwrap_or_else(|| id.to_owned());
         let problem = parts.headers.contains_key(ERROR).then(|| {
             foreign_text(&parts.headers, &ERROR).unwrap_or_else(|| "unreadable type".to_owned())
         });
-        Ok(HubAnswer { status: parts.status, problem, receipt, exchange, body })
+        let age = Duration::from_secs(age_seconds(&parts.headers));
+        Ok(HubAnswer { status: parts.status, problem, receipt, exchange, age, body })
     }
 
-    fn request(&self, question: Question<'_>, id: &str) -> Option<Request<Full<Bytes>>> {
+    fn request(&self, question: &Question<'_>, id: &str) -> Option<Request<Full<Bytes>>> {
         let uri = format!("{}/{}{}", self.base, question.service, question.path);
         let method = match question.method {
             Method::Get => http::Method::GET,
@@ -128,7 +152,18 @@ impl HubClient {
         if question.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        request.body(Full::new(question.body.unwrap_or_default().into())).ok()
+        request.body(Full::new(question.body.clone().unwrap_or_default().into())).ok()
+    }
+}
+
+/// The age that an answer states; 0 when it states none. One that cannot be read, or a repeated
+/// one, counts as older than any limit: an answer of unknown age must not pass for a fresh one.
+fn age_seconds(headers: &HeaderMap) -> u64 {
+    let mut ages = headers.get_all(header::AGE).iter();
+    match (ages.next(), ages.next()) {
+        (None, _) => 0,
+        (Some(age), None) => age.to_str().ok().and_then(|age| age.parse().ok()).unwrap_or(u64::MAX),
+        (Some(_), Some(_)) => u64::MAX,
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod api;
 mod applications;
+mod asking;
 mod collect;
 pub mod config;
 mod hub_client;
@@ -16,6 +17,7 @@ mod hub_connection;
 mod pages;
 mod reading;
 mod server;
+mod watch;
 
 pub use config::{ConfigError, RegisterConfig};
 pub use server::{RunningRegister, StartError, start};

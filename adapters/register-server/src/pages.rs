@@ -30,6 +30,7 @@ use schemas::pinfl::Pinfl;
 use serde::Deserialize;
 
 use crate::api::{REQUEST_MAX_BYTES, Refusal, Register, date};
+use crate::collect::Application;
 use crate::config::PagesConfig;
 use search::{Entered, Problem};
 use sections::{Sections, Unconnected};
@@ -190,7 +191,8 @@ impl Pages {
         applicant: Pinfl,
         day: Date,
     ) -> Result<Shown, Refusal> {
-        let shown = self.register.answer(applicant, day, visit.user.clone()).await;
+        let application = Application::new(applicant, day, Vec::new())?;
+        let shown = self.register.answer(application, visit.user.clone()).await;
         let shown = shown.and_then(|sealed| {
             // What is shown is what the hash is of.
             let profile = serde_json::from_slice(sealed.bytes()).map_err(Refusal::Unreadable)?;

@@ -6,8 +6,9 @@ use schemas::clock::UnixMillis;
 use schemas::pinfl::Pinfl;
 use serde::Deserialize;
 
+use crate::asking::Asked;
 use crate::config::SourceConfig;
-use crate::hub_client::HubAnswer;
+use crate::hub_client::is_access_denied;
 
 /// The body with which an agency says that it does not know a person.
 #[derive(Deserialize)]
@@ -23,21 +24,29 @@ struct ErrorBody {
 pub(crate) fn read(
     source: &SourceConfig,
     subject: Pinfl,
-    answer: HubAnswer,
+    Asked { answer, other_request }: Asked,
     fetched_at: UnixMillis,
 ) -> Answer {
     let absent = |cause, detail| Answer::absent(source.kind, Absence { cause, detail });
     if let Some(problem) = answer.problem {
-        let denied = problem == "access_denied" || problem.ends_with(".access_denied");
-        let cause = if denied { AbsenceCause::AccessDenied } else { AbsenceCause::HubProblem };
+        let cause = if is_access_denied(&problem) {
+            AbsenceCause::AccessDenied
+        } else {
+            AbsenceCause::HubProblem
+        };
         return absent(cause, Some(problem));
+    }
+    if answer.status.is_success() && answer.age > source.max_age() {
+        return absent(AbsenceCause::Stale, Some(format!("{} s old", answer.age.as_secs())));
     }
     let provenance = Provenance {
         source: source.name.clone(),
         service: source.service.clone(),
         fetched_at,
+        as_of: fetched_at.minus(answer.age),
         receipt: answer.receipt,
         exchange: answer.exchange,
+        other_request,
     };
     match answer.status {
         StatusCode::OK => Answer::read(source.kind, subject, &answer.body, provenance)

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::api::{Register, routes};
 use crate::applications::{Applications, monitoring};
+use crate::collect::WatchedSource;
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
@@ -76,8 +77,9 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         None => None,
     };
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
+    let sources = WatchedSource::all(&config, &clock);
     let pages = config.pages.clone();
-    let register = Arc::new(Register { config, hub, clock, rules, places, applications });
+    let register = Arc::new(Register { config, sources, hub, clock, rules, places, applications });
     let mut router = routes(register.clone());
     if let Some(config) = pages {
         router = router.merge(pages::routes(register.clone(), &config, address)?);

@@ -4,11 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use schemas::pinfl::Pinfl;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::answers::{FamilyRecord, Person};
+use crate::money::Soum;
+use crate::month::Month;
 use crate::redact::redact;
 use crate::source::{Answer, Answers, Provenance, SourceKind, SourceName, Sourced};
+
+/// Declared incomes in one application: every member, kind and month of the window fits.
+pub const DECLARED_MAX_COUNT: usize = 64;
+/// Characters of what a declared income is for; it stands in letters.
+const DECLARED_FOR_MAX_CHARS: usize = 80;
 
 /// One application with all answers about it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +29,53 @@ pub struct Case {
     pub sources: BTreeMap<SourceName, SourceKind>,
     /// Their answers.
     pub answers: Answers,
+    /// Income that the applicant declares and no source knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared: Vec<Declared>,
 }
-redact!(Case);
+
+/// Informal income of one month, as declared in the application. It counts like any other and is
+/// marked wherever it is shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// Whose income.
+    pub member: Pinfl,
+    /// The month.
+    pub month: Month,
+    /// The amount.
+    pub amount_soum: Soum,
+    /// What it is for, in the applicant's words.
+    pub what: DeclaredFor,
+    /// Who declares it.
+    pub declared_by: Pinfl,
+}
+redact!(Case, Declared);
+
+/// What a declared income is for: 1 to 80 characters, none of them a control character.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct DeclaredFor(String);
+
+impl DeclaredFor {
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for DeclaredFor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = (1..=DECLARED_FOR_MAX_CHARS).contains(&text.chars().count());
+        if length && !text.chars().any(char::is_control) {
+            Ok(Self(text))
+        } else {
+            Err(de::Error::custom("say what an income is for in 1 to 80 printable characters"))
+        }
+    }
+}
 
 /// A source's answer as a rule hears it: unavailable, forbidden and never asked are one here,
 /// because the source may know anything in all three.

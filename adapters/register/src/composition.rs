@@ -5,6 +5,7 @@
 //! Where an absent source or an officer could still change who belongs, the member is uncertain
 //! and says what is awaited. Source: CM resolution 654 and 35 (the family as the unit).
 
+mod claim;
 mod compose;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::{Case, Waiting};
 use crate::redact::redact;
 
+pub use claim::{FamilyKey, Overlap};
 pub(crate) use compose::age_on;
 pub use compose::compose;
 

@@ -1,12 +1,15 @@
 //! What is decided, and every step on the way with its clause, numbers and records.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemas::pinfl::Pinfl;
 use serde::{Deserialize, Serialize};
 
 use crate::case::{Question, Waiting};
+use crate::income::{self, IncomeKind};
 use crate::money::{Number, Soum};
+use crate::month::Month;
 use crate::redact::redact;
 use crate::source::SourceName;
 
@@ -73,8 +76,79 @@ pub struct Evidence {
     pub source: SourceName,
     /// The exchange that proves it.
     pub exchange: String,
-    /// The record in words, such as a car's plate, make and year.
-    pub record: String,
+    /// What the record says.
+    pub fact: Fact,
+}
+
+/// What a record says that a step rests on: a letter names it in the reader's language.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fact {
+    /// A vehicle.
+    Vehicle {
+        /// Number plate.
+        plate: String,
+        /// Make and model.
+        make: String,
+        /// Year made.
+        year: i16,
+    },
+    /// A property and the share owned.
+    Property {
+        /// Cadastre number.
+        cadastre_number: String,
+        /// Numerator of the share.
+        numerator: u32,
+        /// Denominator of the share.
+        denominator: u32,
+        /// Address.
+        address: String,
+    },
+    /// Deposits of at least this much; the bank names no balance.
+    Deposits {
+        /// The threshold that was asked for.
+        at_least_soum: Soum,
+    },
+    /// A counted income.
+    Income {
+        /// The month.
+        month: Month,
+        /// What it is.
+        kind: IncomeKind,
+        /// Who pays, or what it is for; may be empty.
+        payer: String,
+        /// The amount.
+        amount_soum: Soum,
+        /// Who declared it, where no source knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        declared_by: Option<Pinfl>,
+    },
+    /// Able to work.
+    AbleToWork,
+    /// Not able to work.
+    NotAbleToWork,
+    /// The labour agency does not know the person.
+    NoRecordOfInability,
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vehicle { plate, make, year } => write!(f, "vehicle {plate}, {make}, {year}"),
+            Self::Property { cadastre_number, numerator, denominator, address } => {
+                write!(f, "property {cadastre_number}, share {numerator}/{denominator}, {address}")
+            }
+            Self::Deposits { at_least_soum } => {
+                write!(f, "deposits of at least {at_least_soum} soum")
+            }
+            Self::Income { month, kind, payer, amount_soum, declared_by } => {
+                write!(f, "{month} {}: {amount_soum}", income::label(*kind, payer, *declared_by))
+            }
+            Self::AbleToWork => f.write_str("able to work"),
+            Self::NotAbleToWork => f.write_str("not able to work"),
+            Self::NoRecordOfInability => f.write_str("no record of inability"),
+        }
+    }
 }
 
 /// One step of the arithmetic.
@@ -142,4 +216,4 @@ pub enum Decision {
         officer: Vec<Question>,
     },
 }
-redact!(Evidence, Step, Ground, Decision);
+redact!(Evidence, Fact, Step, Ground, Decision);

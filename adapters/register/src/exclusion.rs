@@ -1,66 +1,109 @@
 //! The grounds of exclusion as three-valued tests.
 //!
-//! Each test is monotone: more property only ever excludes more. So what certain members own
-//! excludes finally, and what is still unknown can only keep a test from ending in "no".
+//! A rule says with a [`Condition`] which records count and how many of them exclude. So every test
+//! is monotone, whatever its condition: a further record can only add to the count. What certain
+//! members own excludes finally, and what is still unknown can only keep a test from ending in
+//! "no".
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::pinfl::Pinfl;
 
-use crate::answers::{Property, PropertyKind, Vehicle};
+use crate::answers::{Property, PropertyKind, Title, Vehicle};
 use crate::case::{Case, Heard, Question, Waiting};
-use crate::composition::Family;
-use crate::decision::{Clause, Evidence, Step, Truth};
+use crate::composition::{Family, Member};
+use crate::condition::{NotEvaluated, Record};
+use crate::decision::{Clause, Evidence, Fact, Step, Truth};
 use crate::fraction::Fraction;
 use crate::money::Number;
-use crate::rules::{ClauseRule, RuleError, Rules};
+use crate::rules::{ClauseRule, Exclusions, RuleError, Rules, Shares};
 use crate::source::{Answer, Provenance, SourceKind, SourceName, Sourced};
 
 /// All exclusion steps of a case.
 pub(crate) fn steps(case: &Case, family: &Family, rules: &Rules) -> Result<Vec<Step>, RuleError> {
     let tests = Tests { case, family };
-    Ok(vec![
-        tests.dwellings(&rules.exclusions.dwellings),
-        tests.non_residential(&rules.exclusions.non_residential),
-        tests.vehicle_age(&rules.exclusions.vehicle_age),
-        tests.vehicle_count(&rules.exclusions.vehicle_count),
-        tests.deposits(
-            &rules.exclusions.deposits,
-            rules.deposit_threshold_soum(case.application_date)?,
-        ),
-    ])
+    let Exclusions { dwellings, non_residential, vehicle_age, vehicle_count, deposits } =
+        &rules.exclusions;
+    let threshold_soum = rules.deposit_threshold_soum(case.application_date)?;
+    let steps = || {
+        Ok(vec![
+            tests.properties(Clause::Dwellings, dwellings)?,
+            tests.properties(Clause::NonResidential, non_residential)?,
+            tests.vehicles(Clause::VehicleAge, vehicle_age)?,
+            tests.vehicles(Clause::VehicleCount, vehicle_count)?,
+            tests.deposits(deposits, threshold_soum)?,
+        ])
+    };
+    steps().map_err(|NotEvaluated(condition)| RuleError::Condition {
+        rules: rules.id.clone(),
+        condition,
+    })
 }
 
-/// What the known answers of some members amount to.
+/// The variables of a vehicle in a condition.
+pub(crate) fn vehicle_record(vehicle: &Vehicle, year: i16, rule: &ClauseRule) -> Record {
+    let title = match vehicle.title {
+        Title::Owner => "owner",
+        Title::PowerOfAttorney => "power-of-attorney",
+    };
+    vec![
+        ("working", vehicle.working.into()),
+        ("age_years", (i64::from(year) - i64::from(vehicle.year)).into()),
+        ("title", title.into()),
+        ("figure", i64::from(rule.figure).into()),
+    ]
+}
+
+/// The variables of a property in a condition.
+pub(crate) fn property_record(property: &Property, rule: &ClauseRule) -> Record {
+    let kind = match property.kind {
+        PropertyKind::Dwelling => "dwelling",
+        PropertyKind::NonResidential => "non-residential",
+        PropertyKind::Land => "land",
+    };
+    vec![("kind", kind.into()), ("figure", i64::from(rule.figure).into())]
+}
+
+/// The variables of a bank's answer in a condition.
+pub(crate) fn deposit_record(reached: bool, rule: &ClauseRule) -> Record {
+    vec![("reached", reached.into()), ("figure", i64::from(rule.figure).into())]
+}
+
+/// A record that counts.
+struct Counted {
+    /// Whether its holder certainly belongs to the family.
+    certain: bool,
+    /// Equal for records about one thing: one car held by two members is one car.
+    thing: String,
+    /// The share held; `None` when it is no fraction.
+    share: Option<Fraction>,
+    evidence: Evidence,
+}
+
+/// What the records that count amount to.
 enum Weight {
     Excludes,
     AsksOfficer(Question),
     Nothing,
 }
 
-/// A known record of a member, with where it comes from.
+/// A known answer about a member.
 struct Known<'a, T> {
-    subject: Pinfl,
+    member: &'a Member,
     value: &'a T,
     provenance: &'a Provenance,
 }
 
 impl<T> Known<'_, T> {
-    fn evidence(&self, record: String) -> Evidence {
-        Evidence {
-            subject: self.subject,
+    fn counted(&self, thing: String, share: Option<Fraction>, fact: Fact) -> Counted {
+        let evidence = Evidence {
+            subject: self.member.pinfl,
             source: self.provenance.source.clone(),
             exchange: self.provenance.exchange.clone(),
-            record,
-        }
+            fact,
+        };
+        Counted { certain: self.member.uncertain.is_empty(), thing, share, evidence }
     }
-}
-
-/// Who is looked at: those who certainly belong, or everyone who may.
-#[derive(Clone, Copy)]
-enum Who {
-    Certain,
-    Possible,
 }
 
 struct Tests<'a> {
@@ -69,139 +112,106 @@ struct Tests<'a> {
 }
 
 impl<'a> Tests<'a> {
-    fn dwellings(&self, rule: &ClauseRule) -> Step {
-        let kind = SourceKind::Cadastre;
-        let of_kind = |property: &&Property| property.kind == PropertyKind::Dwelling;
-        let weigh = |who| {
-            let mut shares: BTreeMap<&str, Option<Fraction>> = BTreeMap::new();
-            for answer in self.known(who, kind, Answer::cadastre) {
-                for property in answer.value.properties.iter().filter(of_kind) {
-                    let share = &property.share;
-                    let owned = Fraction::new(share.numerator.into(), share.denominator.into());
-                    let number = property.cadastre_number.as_str();
-                    let sum = shares.entry(number).or_insert(Some(Fraction::ZERO));
-                    // A sum that outgrows 128 bits is no whole: it goes to the officer.
-                    *sum = sum.zip(owned).and_then(|(sum, owned)| sum.plus(owned));
+    fn properties(&self, clause: Clause, rule: &ClauseRule) -> Result<Step, NotEvaluated> {
+        let mut counted = Vec::new();
+        for known in self.known(SourceKind::Cadastre, Answer::cadastre) {
+            for property in &known.value.properties {
+                if rule.counts.holds(property_record(property, rule))? {
+                    let Property { cadastre_number, share, address, .. } = property;
+                    let fact = Fact::Property {
+                        cadastre_number: cadastre_number.clone(),
+                        numerator: share.numerator,
+                        denominator: share.denominator,
+                        address: address.clone(),
+                    };
+                    let held = Fraction::new(share.numerator.into(), share.denominator.into());
+                    counted.push(known.counted(cadastre_number.clone(), held, fact));
                 }
             }
-            let wholes = shares.values().flatten().filter(|share| share.is_whole()).count();
-            match (exceeds(wholes, rule.value), exceeds(shares.len(), rule.value)) {
-                (true, _) => Weight::Excludes,
-                (false, true) => Weight::AsksOfficer(Question::ShareOfSecondDwelling),
-                (false, false) => Weight::Nothing,
-            }
-        };
-        let evidence = self.properties(PropertyKind::Dwelling);
-        let result = self.result(self.absent(kind, Answer::cadastre), weigh);
-        step(Clause::Dwellings, rule, result, evidence)
+        }
+        let absent = self.absent(SourceKind::Cadastre, Answer::cadastre);
+        Ok(self.step(clause, rule, absent, counted))
     }
 
-    fn non_residential(&self, rule: &ClauseRule) -> Step {
-        let kind = SourceKind::Cadastre;
-        let weigh = |who| {
-            let known = self.known(who, kind, Answer::cadastre);
-            let owned = known.iter().flat_map(|answer| &answer.value.properties);
-            let count = owned.filter(|p| p.kind == PropertyKind::NonResidential).count();
-            excludes_if(exceeds(count, rule.value))
-        };
-        let evidence = self.properties(PropertyKind::NonResidential);
-        let result = self.result(self.absent(kind, Answer::cadastre), weigh);
-        step(Clause::NonResidential, rule, result, evidence)
-    }
-
-    fn vehicle_age(&self, rule: &ClauseRule) -> Step {
-        let kind = SourceKind::Vehicles;
+    fn vehicles(&self, clause: Clause, rule: &ClauseRule) -> Result<Step, NotEvaluated> {
         let year = self.case.application_date.year();
-        let young = |vehicle: &Vehicle| {
-            let age = i64::from(year) - i64::from(vehicle.year);
-            vehicle.working && age <= i64::from(rule.value)
-        };
-        let weigh = |who| {
-            let known = self.known(who, kind, Answer::vehicles);
-            let mut vehicles = known.iter().flat_map(|answer| &answer.value.vehicles);
-            excludes_if(vehicles.any(young))
-        };
-        let result = self.result(self.absent(kind, Answer::vehicles), weigh);
-        step(Clause::VehicleAge, rule, result, self.vehicles(young))
+        let mut counted = Vec::new();
+        for known in self.known(SourceKind::Vehicles, Answer::vehicles) {
+            for vehicle in &known.value.vehicles {
+                if rule.counts.holds(vehicle_record(vehicle, year, rule))? {
+                    let Vehicle { plate, make, year, .. } = vehicle.clone();
+                    let fact = Fact::Vehicle { plate: plate.clone(), make, year };
+                    counted.push(known.counted(plate, Some(Fraction::ONE), fact));
+                }
+            }
+        }
+        let absent = self.absent(SourceKind::Vehicles, Answer::vehicles);
+        Ok(self.step(clause, rule, absent, counted))
     }
 
-    fn vehicle_count(&self, rule: &ClauseRule) -> Step {
-        let kind = SourceKind::Vehicles;
-        let weigh = |who| {
-            let known = self.known(who, kind, Answer::vehicles);
-            let vehicles = known.iter().flat_map(|answer| &answer.value.vehicles);
-            // One car held by two members, as owner and by power of attorney, is one car.
-            let plates: BTreeSet<&str> =
-                vehicles.filter(|v| v.working).map(|v| v.plate.as_str()).collect();
-            excludes_if(reaches(plates.len(), rule.value))
-        };
-        let result = self.result(self.absent(kind, Answer::vehicles), weigh);
-        step(Clause::VehicleCount, rule, result, self.vehicles(|vehicle| vehicle.working))
-    }
-
-    fn deposits(&self, rule: &ClauseRule, threshold_soum: u64) -> Step {
-        let kind = SourceKind::Accounts;
-        let mut absent = self.absent(kind, Answer::accounts);
-        let mut evidence = Vec::new();
-        for known in self.known(Who::Possible, kind, Answer::accounts) {
+    fn deposits(&self, rule: &ClauseRule, threshold_soum: u64) -> Result<Step, NotEvaluated> {
+        let mut absent = self.absent(SourceKind::Accounts, Answer::accounts);
+        let mut counted = Vec::new();
+        for known in self.known(SourceKind::Accounts, Answer::accounts) {
             let asked = known.value.threshold_soum.amount();
-            let reached = known.value.at_least_threshold;
-            if reached && asked >= threshold_soum {
-                let record = format!("deposits of at least {} soum", known.value.threshold_soum);
-                evidence.push(known.evidence(record));
-            } else if reached || asked > threshold_soum {
+            let reached = known.value.at_least_threshold && asked >= threshold_soum;
+            if rule.counts.holds(deposit_record(reached, rule))? {
+                let fact = Fact::Deposits { at_least_soum: known.value.threshold_soum };
+                let thing = format!("{} {}", known.provenance.source, known.member.pinfl);
+                counted.push(known.counted(thing, Some(Fraction::ONE), fact));
+            } else if known.value.at_least_threshold || asked > threshold_soum {
                 // An answer to another question: it says nothing about this threshold.
                 absent.insert(known.provenance.source.clone());
             }
         }
-        let weigh = |who| {
-            let known = self.known(who, kind, Answer::accounts);
-            excludes_if(known.iter().any(|answer| {
-                let asked = answer.value.threshold_soum.amount();
-                answer.value.at_least_threshold && asked >= threshold_soum
-            }))
-        };
-        let result = self.result(absent, weigh);
-        let mut step = step(Clause::Deposits, rule, result, evidence);
+        let mut step = self.step(Clause::Deposits, rule, absent, counted);
         step.numbers.insert("threshold_soum".to_owned(), threshold_soum.into());
-        step
+        Ok(step)
     }
 
-    /// The test's outcome: certain members exclude finally; otherwise everything that could still
+    /// The step of a test: certain members exclude finally; otherwise everything that could still
     /// exclude is awaited.
-    fn result(&self, absent: BTreeSet<SourceName>, weigh: impl Fn(Who) -> Weight) -> Truth {
-        if matches!(weigh(Who::Certain), Weight::Excludes) {
-            return Truth::Yes;
-        }
-        let mut waiting = Waiting { sources: absent, officer: BTreeSet::new() };
-        waiting.add(self.family.may_grow.clone());
-        match weigh(Who::Possible) {
-            Weight::Excludes => waiting.add(self.family.awaited()),
-            Weight::AsksOfficer(question) => {
-                waiting.add(Waiting::for_officer(question));
+    fn step(
+        &self,
+        clause: Clause,
+        rule: &ClauseRule,
+        absent: BTreeSet<SourceName>,
+        counted: Vec<Counted>,
+    ) -> Step {
+        let certain = counted.iter().filter(|record| record.certain);
+        let result = if matches!(weigh(rule, certain), Weight::Excludes) {
+            Truth::Yes
+        } else {
+            let mut waiting = Waiting { sources: absent, officer: BTreeSet::new() };
+            waiting.add(self.family.may_grow.clone());
+            match weigh(rule, counted.iter()) {
+                Weight::Excludes => waiting.add(self.family.awaited()),
+                Weight::AsksOfficer(question) => waiting.add(Waiting::for_officer(question)),
+                Weight::Nothing => {}
             }
-            Weight::Nothing => {}
+            Truth::no_unless(waiting)
+        };
+        let numbers = [("figure", rule.figure), ("least", rule.least)];
+        let number = |(name, value): (&str, u32)| (name.to_owned(), Number::from(u64::from(value)));
+        Step {
+            clause,
+            statement: rule.text.clone(),
+            numbers: numbers.map(number).into(),
+            result,
+            evidence: counted.into_iter().map(|record| record.evidence).collect(),
         }
-        Truth::no_unless(waiting)
-    }
-
-    fn members(&self, who: Who) -> Vec<Pinfl> {
-        let counts = |uncertain: &Waiting| matches!(who, Who::Possible) || uncertain.is_empty();
-        let members = self.family.members.iter().filter(|member| counts(&member.uncertain));
-        members.map(|member| member.pinfl).collect()
     }
 
     fn known<T>(
         &self,
-        who: Who,
         kind: SourceKind,
         read: impl Fn(&'a Answer) -> Option<&'a Sourced<T>> + Copy,
     ) -> Vec<Known<'a, T>> {
         let mut known = Vec::new();
-        for subject in self.members(who) {
-            for heard in self.case.hear(subject, kind, read) {
+        for member in &self.family.members {
+            for heard in self.case.hear(member.pinfl, kind, read) {
                 if let Heard::Value(value, provenance) = heard {
-                    known.push(Known { subject, value, provenance });
+                    known.push(Known { member, value, provenance });
                 }
             }
         }
@@ -213,50 +223,29 @@ impl<'a> Tests<'a> {
         kind: SourceKind,
         read: impl Fn(&'a Answer) -> Option<&'a Sourced<T>> + Copy,
     ) -> BTreeSet<SourceName> {
-        let heard = self.members(Who::Possible).into_iter();
+        let members = self.family.members.iter().map(|member: &Member| -> Pinfl { member.pinfl });
         let absent = |heard| if let Heard::Absent(source) = heard { Some(source) } else { None };
-        heard.flat_map(|subject| self.case.hear(subject, kind, read)).filter_map(absent).collect()
+        members.flat_map(|subject| self.case.hear(subject, kind, read)).filter_map(absent).collect()
     }
+}
 
-    fn properties(&self, of_kind: PropertyKind) -> Vec<Evidence> {
-        let mut evidence = Vec::new();
-        for known in self.known(Who::Possible, SourceKind::Cadastre, Answer::cadastre) {
-            for property in known.value.properties.iter().filter(|p| p.kind == of_kind) {
-                let (number, share) = (&property.cadastre_number, &property.share);
-                evidence.push(known.evidence(format!(
-                    "property {number}, share {}/{}, {}",
-                    share.numerator, share.denominator, property.address
-                )));
-            }
+/// What records amount to: things are counted once, and where whole things count, shares of one
+/// are added up; a share that could matter is a question to the officer.
+fn weigh<'r>(rule: &ClauseRule, records: impl Iterator<Item = &'r Counted>) -> Weight {
+    let mut shares: BTreeMap<&str, Option<Fraction>> = BTreeMap::new();
+    for record in records {
+        let sum = shares.entry(&record.thing).or_insert(Some(Fraction::ZERO));
+        // A sum that outgrows 128 bits is no whole: it goes to the officer.
+        *sum = sum.zip(record.share).and_then(|(sum, share)| sum.plus(share));
+    }
+    let wholes = shares.values().flatten().filter(|share| share.is_whole()).count();
+    let reaches = |count| u32::try_from(count).map_or(true, |count: u32| count >= rule.least);
+    match rule.shares {
+        Shares::Any if reaches(shares.len()) => Weight::Excludes,
+        Shares::Whole if reaches(wholes) => Weight::Excludes,
+        Shares::Whole if reaches(shares.len()) => {
+            Weight::AsksOfficer(Question::ShareOfSecondDwelling)
         }
-        evidence
+        Shares::Any | Shares::Whole => Weight::Nothing,
     }
-
-    fn vehicles(&self, counts: impl Fn(&Vehicle) -> bool) -> Vec<Evidence> {
-        let mut evidence = Vec::new();
-        for known in self.known(Who::Possible, SourceKind::Vehicles, Answer::vehicles) {
-            for vehicle in known.value.vehicles.iter().filter(|vehicle| counts(vehicle)) {
-                let Vehicle { plate, make, year, .. } = vehicle;
-                evidence.push(known.evidence(format!("vehicle {plate}, {make}, {year}")));
-            }
-        }
-        evidence
-    }
-}
-
-fn excludes_if(excludes: bool) -> Weight {
-    if excludes { Weight::Excludes } else { Weight::Nothing }
-}
-
-fn exceeds(count: usize, allowed: u32) -> bool {
-    u32::try_from(count).map_or(true, |count| count > allowed)
-}
-
-fn reaches(count: usize, least: u32) -> bool {
-    u32::try_from(count).map_or(true, |count| count >= least)
-}
-
-fn step(clause: Clause, rule: &ClauseRule, result: Truth, evidence: Vec<Evidence>) -> Step {
-    let numbers = BTreeMap::from([("rule".to_owned(), Number::from(u64::from(rule.value)))]);
-    Step { clause, statement: rule.text.clone(), numbers, result, evidence }
 }

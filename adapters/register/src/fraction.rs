@@ -9,6 +9,7 @@ pub(crate) struct Fraction {
 
 impl Fraction {
     pub(crate) const ZERO: Self = Self { numerator: 0, denominator: 1 };
+    pub(crate) const ONE: Self = Self { numerator: 1, denominator: 1 };
 
     /// The fraction; `None` for a zero denominator.
     pub(crate) fn new(numerator: u64, denominator: u64) -> Option<Self> {

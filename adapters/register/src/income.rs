@@ -1,7 +1,7 @@
 //! Counted income: wages by payer and month, business, plots, remittances, pensions, allowances.
 //!
-//! Turnover does not count, nor does the programme's own benefit. Income that members declare
-//! themselves is left out: no source of it is connected.
+//! Turnover does not count, nor does the programme's own benefit. What a family declares itself
+//! counts too and is marked: it rests on their word alone.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use schemas::pinfl::Pinfl;
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{Income, PensionKind};
-use crate::case::{Case, Heard};
+use crate::case::{Case, Declared, Heard};
 use crate::money::Soum;
 use crate::month::Month;
 use crate::redact::redact;
@@ -33,7 +33,12 @@ pub enum IncomeKind {
     Pension,
     /// Allowance of the social agency.
     Allowance,
+    /// Declared in the application.
+    Declared,
 }
+
+/// The name that stands for a source where a family's own word is the only one.
+pub const SELF_DECLARED: &str = "self-declared";
 
 /// One counted amount of one month.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,16 +48,19 @@ pub struct IncomeLine {
     pub member: Pinfl,
     /// What it is.
     pub kind: IncomeKind,
-    /// Who pays, or what for; empty for business, plots and remittances.
+    /// Who pays, or what it is for; empty for business, plots and remittances.
     pub payer: String,
     /// The month.
     pub month: Month,
     /// The amount.
     pub amount_soum: Soum,
-    /// The source that said so.
+    /// The source that said so; [`SELF_DECLARED`] for declared income.
     pub source: SourceName,
-    /// The exchange that proves it.
+    /// The exchange that proves it; empty for declared income.
     pub exchange: String,
+    /// Who declared it, where no source knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_by: Option<Pinfl>,
 }
 redact!(IncomeLine);
 
@@ -60,16 +68,24 @@ impl IncomeLine {
     /// Kind and payer in words, such as `wage, Paxta LLC (301234567)`.
     #[must_use]
     pub fn label(&self) -> String {
-        let kind = match self.kind {
-            IncomeKind::Wage => "wage",
-            IncomeKind::Business => "business",
-            IncomeKind::Plot => "plot",
-            IncomeKind::Remittance => "remittance",
-            IncomeKind::Pension => "pension",
-            IncomeKind::Allowance => "allowance",
-        };
-        if self.payer.is_empty() { kind.to_owned() } else { format!("{kind}, {}", self.payer) }
+        label(self.kind, &self.payer, self.declared_by)
     }
+}
+
+/// Kind and payer of an income in words.
+pub(crate) fn label(kind: IncomeKind, payer: &str, declared_by: Option<Pinfl>) -> String {
+    let kind = match kind {
+        IncomeKind::Wage => "wage",
+        IncomeKind::Business => "business",
+        IncomeKind::Plot => "plot",
+        IncomeKind::Remittance => "remittance",
+        IncomeKind::Pension => "pension",
+        IncomeKind::Allowance => "allowance",
+        IncomeKind::Declared => "self-declared",
+    };
+    let payer = if payer.is_empty() { String::new() } else { format!(", {payer}") };
+    let by = declared_by.map(|by| format!(", declared by {by}")).unwrap_or_default();
+    format!("{kind}{payer}{by}")
 }
 
 /// A member's counted income as far as it is known: a lower bound while sources are absent.
@@ -116,6 +132,9 @@ pub(crate) fn of_member(case: &Case, rules: &Rules, member: Pinfl) -> MemberInco
                 ledger.add_monthly(entry, (benefit.from, benefit.to), provenance);
             }
         }
+    }
+    for declared in case.declared.iter().filter(|declared| declared.member == member) {
+        ledger.declare(declared);
     }
     ledger.lines.sort();
     MemberIncome { lines: ledger.lines, absent: ledger.absent }
@@ -196,6 +215,24 @@ impl Ledger<'_> {
                 amount_soum,
                 source: provenance.source.clone(),
                 exchange: provenance.exchange.clone(),
+                declared_by: None,
+            });
+        }
+    }
+
+    fn declare(&mut self, declared: &Declared) {
+        // Safe because: the name is a source's name, which a test holds.
+        let Ok(source) = SELF_DECLARED.parse() else { return };
+        if self.months.contains(&declared.month) {
+            self.lines.push(IncomeLine {
+                member: self.member,
+                kind: IncomeKind::Declared,
+                payer: declared.what.as_str().to_owned(),
+                month: declared.month,
+                amount_soum: declared.amount_soum,
+                source,
+                exchange: String::new(),
+                declared_by: Some(declared.declared_by),
             });
         }
     }

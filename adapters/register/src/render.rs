@@ -43,7 +43,7 @@ fn write_family(out: &mut String, profile: &Profile) -> std::fmt::Result {
     writeln!(out, "\nFamily, {} members", family.members.len())?;
     for member in &family.members {
         let name = name(profile, member.pinfl);
-        write!(out, "  {:<9}  {}  born {}{name}", role(member.role), member.pinfl, member.born)?;
+        write!(out, "  {:<9}  {}  born {}  {name}", role(member.role), member.pinfl, member.born)?;
         write_waiting(out, ", uncertain until", &member.uncertain)?;
         writeln!(out)?;
     }
@@ -137,7 +137,7 @@ fn write_decision(out: &mut String, profile: &Profile) -> std::fmt::Result {
             for ground in grounds {
                 writeln!(out, "  - {}", ground.text)?;
                 for record in &ground.records {
-                    writeln!(out, "      {} {}: {}", record.source, record.subject, record.record)?;
+                    writeln!(out, "      {} {}: {}", record.source, record.subject, record.fact)?;
                 }
             }
             writeln!(out, "  {appeal}")?;
@@ -209,17 +209,22 @@ fn write_waiting(out: &mut String, lead: &str, waiting: &Waiting) -> std::fmt::R
     if waiting.is_empty() {
         return Ok(());
     }
+    write!(out, "{lead} {}", awaited(waiting))
+}
+
+/// What is awaited, in words.
+pub(crate) fn awaited(waiting: &Waiting) -> String {
     let sources = waiting.sources.iter().map(ToString::to_string);
     let officer = waiting.officer.iter().map(|question| format!("officer ({})", question.text()));
     let awaited: Vec<String> = sources.chain(officer).collect();
-    write!(out, "{lead} {}", awaited.join(", "))
+    awaited.join(", ")
 }
 
-/// Surname and given name where a population register gave them, with a space in front.
-fn name(profile: &Profile, pinfl: Pinfl) -> String {
+/// Surname and given name where a population register gave them, else nothing.
+pub(crate) fn name(profile: &Profile, pinfl: Pinfl) -> String {
     let mut of_person = profile.case.answers.iter().filter(|(subject, _, _)| *subject == pinfl);
     let person = of_person.find_map(|(_, _, answer)| answer.population()?.value());
-    person.map_or(String::new(), |p| format!("  {} {}", p.surname, p.given_name))
+    person.map_or(String::new(), |p| format!("{} {}", p.surname, p.given_name))
 }
 
 fn role(role: Role) -> &'static str {

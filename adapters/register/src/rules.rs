@@ -7,6 +7,9 @@ use jiff::civil::Date;
 use schemas::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::answers::{Property, PropertyKind, Share, Title, Vehicle};
+use crate::condition::Condition;
+use crate::exclusion;
 use crate::money::Soum;
 
 const CM_654: &str = include_str!("../rules/cm-654.toml");
@@ -16,12 +19,25 @@ const CM_35: &str = include_str!("../rules/cm-35.toml");
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// A rule file is not as this module describes it.
-    #[error("register: the rule file {file} is faulty: {fault}; repair the file and build again")]
+    #[error(
+        "register: the rule file {file} is faulty: {fault}; repair the file; a built-in one needs a new build"
+    )]
     Faulty {
         /// Name of the file.
-        file: &'static str,
+        file: String,
         /// What the reader found.
         fault: String,
+    },
+    /// A condition of the rules cannot be evaluated on a record.
+    #[error(
+        "register: the condition `{condition}` of the rules {rules} cannot be evaluated on a \
+         record; repair the rule file"
+    )]
+    Condition {
+        /// Identifier of the rules.
+        rules: String,
+        /// The condition.
+        condition: String,
     },
     /// No rule version was in force on the day.
     #[error("register: no rules were in force on {0}; choose a day from 2021-10-21 on")]
@@ -70,12 +86,31 @@ pub struct IncomeRules {
     pub uncounted_benefits: Figure<Vec<String>>,
 }
 
-/// A clause of the rules in words, as a refusal letter says it.
+/// Which shares of a thing count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shares {
+    /// Any share counts as the thing.
+    #[default]
+    Any,
+    /// Only the whole thing counts; a share that could matter goes to the officer.
+    Whole,
+}
+
+/// A ground of exclusion: enough records for which the condition holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClauseRule {
-    /// The figure of the clause.
-    pub value: u32,
+    /// Which records count. The variables stand in `adapters/register/rules/README.md`.
+    pub counts: Condition,
+    /// How many of them exclude.
+    pub least: u32,
+    /// Which shares count.
+    #[serde(default)]
+    pub shares: Shares,
+    /// The figure of the clause, `figure` in the condition.
+    #[serde(default)]
+    pub figure: u32,
     /// The clause in words.
     pub text: String,
     /// Where it stands.
@@ -86,16 +121,62 @@ pub struct ClauseRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exclusions {
-    /// Dwellings that a family may own.
+    /// Dwellings.
     pub dwellings: ClauseRule,
-    /// Non-residential properties that a family may own.
+    /// Non-residential property.
     pub non_residential: ClauseRule,
-    /// A working vehicle of up to this age in years excludes.
+    /// Young vehicles.
     pub vehicle_age: ClauseRule,
-    /// This many working vehicles exclude.
+    /// Several vehicles.
     pub vehicle_count: ClauseRule,
-    /// Deposits of this many minimum wages exclude.
+    /// Deposits of `figure` minimum wages.
     pub deposits: ClauseRule,
+}
+
+impl Exclusions {
+    /// A fault of a condition: a name that its records do not have, or no answer of yes or no.
+    fn fault(&self) -> Option<String> {
+        let property = |rule: &ClauseRule| exclusion::property_record(&specimen_property(), rule);
+        let vehicle =
+            |rule: &ClauseRule| exclusion::vehicle_record(&specimen_vehicle(), 2026, rule);
+        let cases = [
+            (&self.dwellings, property(&self.dwellings)),
+            (&self.non_residential, property(&self.non_residential)),
+            (&self.vehicle_age, vehicle(&self.vehicle_age)),
+            (&self.vehicle_count, vehicle(&self.vehicle_count)),
+            (&self.deposits, exclusion::deposit_record(true, &self.deposits)),
+        ];
+        cases.into_iter().find_map(|(rule, record)| {
+            if rule.least == 0 {
+                return Some("`least` must be at least 1".to_owned());
+            }
+            if let Some(name) = rule.counts.foreign_name(&record) {
+                return Some(format!("the condition `{:?}` names `{name}`", rule.counts));
+            }
+            rule.counts.holds(record).err().map(|fault| fault.to_string())
+        })
+    }
+}
+
+fn specimen_property() -> Property {
+    Property {
+        cadastre_number: String::new(),
+        kind: PropertyKind::Dwelling,
+        share: Share { numerator: 1, denominator: 1 },
+        address: String::new(),
+        since: Date::MIN,
+    }
+}
+
+fn specimen_vehicle() -> Vehicle {
+    Vehicle {
+        plate: String::new(),
+        make: String::new(),
+        year: 2020,
+        working: true,
+        title: Title::Owner,
+        since: Date::MIN,
+    }
 }
 
 /// Whether a limit still belongs to the band that it closes.
@@ -198,13 +279,20 @@ fn no_digest() -> Sha256 {
 }
 
 impl Rules {
-    fn read(file: &'static str, text: &str) -> Result<Self, RuleError> {
-        let mut rules: Self = toml::from_str(text)
-            .map_err(|fault| RuleError::Faulty { file, fault: fault.to_string() })?;
+    /// Reads the text of a rule file; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// [`RuleError::Faulty`] with what is wrong.
+    pub fn read(file: &str, text: &str) -> Result<Self, RuleError> {
+        let faulty = |fault: String| RuleError::Faulty { file: file.to_owned(), fault };
+        let mut rules: Self = toml::from_str(text).map_err(|fault| faulty(fault.to_string()))?;
         let rising = rules.bands.is_sorted_by_key(|band| band.percent);
         if !rising || rules.bands.is_empty() || rules.income.months.value == 0 {
             let fault = "bands must rise and months of income must be at least 1".to_owned();
-            return Err(RuleError::Faulty { file, fault });
+            return Err(faulty(fault));
+        }
+        if let Some(fault) = rules.exclusions.fault() {
+            return Err(faulty(fault));
         }
         rules.digest = Sha256::of(text.as_bytes());
         Ok(rules)
@@ -233,7 +321,7 @@ impl Rules {
     /// [`RuleError::NoFigure`] when no minimum wage is known on the day.
     pub fn deposit_threshold_soum(&self, day: Date) -> Result<u64, RuleError> {
         let wage = self.latest(self.minimum_wage.iter(), |f| f.from, day, "minimum wage")?;
-        Ok(wage.soum.amount().saturating_mul(u64::from(self.exclusions.deposits.value)))
+        Ok(wage.soum.amount().saturating_mul(u64::from(self.exclusions.deposits.figure)))
     }
 
     fn latest<'a, F>(
@@ -269,6 +357,18 @@ impl Rulebook {
     pub fn on(&self, day: Date) -> Result<&Rules, RuleError> {
         let in_force = self.0.iter().filter(|rules| rules.in_force_from <= day);
         in_force.max_by_key(|rules| rules.in_force_from).ok_or(RuleError::NotInForce(day))
+    }
+
+    /// Adds a version that is not built in, such as one of the past or one to be tried.
+    pub fn add(&mut self, rules: Rules) {
+        self.0.push(rules);
+    }
+
+    /// The version that was read from the file with this digest: the one that a past decision
+    /// names. `None` when it is not here.
+    #[must_use]
+    pub fn by_digest(&self, digest: Sha256) -> Option<&Rules> {
+        self.0.iter().find(|rules| rules.digest == digest)
     }
 
     /// The version with this identifier, for simulation; `None` when there is none.
@@ -312,5 +412,7 @@ mod tests {
         assert!(!faulty(CM_35));
         assert!(faulty(&format!("colour = \"red\"\n{CM_35}")));
         assert!(faulty(&CM_35.replace("percent = 150", "percent = 10")));
+        assert!(faulty(&CM_35.replace("working && age", "wroking && age")));
+        assert!(faulty(&CM_35.replace("counts = \"working\"", "counts = \"age_years\"")));
     }
 }

@@ -152,10 +152,17 @@ pub struct Provenance {
     pub service: ServiceId,
     /// When the answer came, milliseconds since the Unix epoch.
     pub fetched_at: UnixMillis,
+    /// The moment whose state the answer shows: before [`Provenance::fetched_at`] where the source
+    /// answers from a copy and says how old it is.
+    pub as_of: UnixMillis,
     /// The record of the exchange in the register's own hub; absent behind a hub that gives none.
     pub receipt: Option<Receipt>,
     /// The exchange's `x-road-request-id`.
     pub exchange: String,
+    /// The other request of a question that was asked twice because the first was slow or failed:
+    /// its exchange where it came to an answer, else its `X-Road-Id`. It may be on record too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_request: Option<String>,
 }
 
 /// What kept a source's answer away.
@@ -164,6 +171,8 @@ pub struct Provenance {
 pub enum AbsenceCause {
     /// The source was never asked.
     NotAsked,
+    /// The source failed again and again and is left alone for a while.
+    Resting,
     /// The source took longer than its own time.
     TimedOut,
     /// The profile's deadline came before the answer.
@@ -178,6 +187,8 @@ pub enum AbsenceCause {
     NotAccordingToContract,
     /// The answer is about another person.
     AnotherPerson,
+    /// The answer is older than the register decides on.
+    Stale,
     /// The provider's grants do not permit the question.
     AccessDenied,
 }
@@ -186,6 +197,7 @@ impl AbsenceCause {
     fn text(self) -> &'static str {
         match self {
             Self::NotAsked => "not asked",
+            Self::Resting => "left alone for a while after repeated failures",
             Self::TimedOut => "no answer within the source's time",
             Self::DeadlineReached => "no answer before the profile's deadline",
             Self::HubUnreachable => "the register's hub cannot be reached",
@@ -193,6 +205,7 @@ impl AbsenceCause {
             Self::SourceProblem => "the source answered with an error",
             Self::NotAccordingToContract => "answer is not according to contract",
             Self::AnotherPerson => "answer is about another person",
+            Self::Stale => "the answer is too old to decide on",
             Self::AccessDenied => "no grant permits the question",
         }
     }

@@ -10,16 +10,19 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::civil::Date;
 use register::application::{Application, Filing, Questionnaire, Stage, State as Stands};
+use register::case::Declared;
+use register::profile::Profile;
 use register_store::{Changes, Store, StoreError, StoreQuery, Stored};
 use schemas::pinfl::Pinfl;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Applications;
-use super::documents::{Claim, Filed, Rated};
+use super::documents::{Claim, Filed, Rated, Snapshot};
 use super::lists::{read, show};
 use super::refusal::Refusal;
 use crate::api::{self, Register, ticket};
+use crate::collect::Application as Asked;
 use crate::hub_client::Ticket;
 
 /// A filing, as sent.
@@ -27,6 +30,9 @@ use crate::hub_client::Ticket;
 #[serde(deny_unknown_fields)]
 struct FilingRequest {
     pinfl: String,
+    /// Incomes that no source knows, as for a profile.
+    #[serde(default)]
+    declared: Vec<Declared>,
 }
 
 impl Register {
@@ -39,11 +45,25 @@ impl Register {
         &self,
         applicant: Pinfl,
         day: Date,
+        declared: Vec<Declared>,
         ticket: &Ticket,
     ) -> Result<Rated, Refusal> {
-        let sealed = self.profile(applicant, day, ticket).await?;
+        let asked = Asked::new(applicant, day, declared)?;
+        let sealed = self.profile(asked, ticket).await?;
         Rated::new(&sealed).ok_or(Refusal::Defect)
     }
+}
+
+/// The incomes that the family has declared, as its last rating had them.
+pub(super) async fn declared(
+    store: &Store,
+    application: &Application,
+) -> Result<Vec<Declared>, Refusal> {
+    let Some(rating) = application.ratings().last() else { return Ok(Vec::new()) };
+    let Some(kept) = store.get::<Snapshot>(&rating.profile).await? else { return Ok(Vec::new()) };
+    let profile: Profile =
+        serde_json::from_str(&kept.value.profile).map_err(|_| Refusal::Defect)?;
+    Ok(profile.case.declared)
 }
 
 /// `POST /applications`.
@@ -53,7 +73,11 @@ pub(super) async fn file(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let applications = register.kept()?;
-    let shape = |_| Refusal::Shape("send {\"pinfl\": \"14 digits\"}");
+    let shape = |_| {
+        Refusal::Shape(
+            "send {\"pinfl\": \"14 digits\"}, with \"declared\" incomes if there are any",
+        )
+    };
     let request: FilingRequest = serde_json::from_slice(&body).map_err(shape)?;
     let applicant: Pinfl = request.pinfl.parse().map_err(api::Refusal::from)?;
     let today = register.today();
@@ -61,7 +85,7 @@ pub(super) async fn file(
     applications.timetable.counts_for(today)?;
     let ticket = ticket(&headers)?;
     let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
-    let rated = register.rate(applicant, today, &ticket).await?;
+    let rated = register.rate(applicant, today, request.declared, &ticket).await?;
     let (id, members) = (Uuid::new_v4().to_string(), rated.members());
     let filing = Filing { id, applicant, members };
     let rating = rated.rating(Stage::Preliminary, today);
@@ -121,7 +145,8 @@ pub(super) async fn final_rating(
     }
     let ticket = ticket(&headers)?;
     let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
-    let rated = register.rate(before.applicant(), before.filed_on(), &ticket).await?;
+    let declared = declared(&applications.store, &before).await?;
+    let rated = register.rate(before.applicant(), before.filed_on(), declared, &ticket).await?;
     let rating = rated.rating(Stage::Final, register.today());
     let after = before.clone().rate_finally(rating, rated.members(), &applications.timetable)?;
     // Who has joined the family since then must not be in another application of the month.

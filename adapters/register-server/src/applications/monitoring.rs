@@ -207,7 +207,9 @@ async fn rate(
     }
     let ticket = Ticket { parent: Uuid::new_v4().to_string(), user: None };
     let id = application.id().to_owned();
-    let rated = match register.rate(application.applicant(), *day, &ticket).await {
+    let declared = super::filing::declared(&applications.store, application).await;
+    let rated = async { register.rate(application.applicant(), *day, declared?, &ticket).await };
+    let rated = match rated.await {
         Ok(rated) => rated,
         Err(cause) => {
             tracing::error!(application = id, %cause, "a family could not be monitored");

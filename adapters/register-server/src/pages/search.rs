@@ -104,9 +104,11 @@ impl<'a> Problem<'a> {
             Refusal::Rules(_) if status == StatusCode::BAD_REQUEST => {
                 (Some(Field::Day), Cow::Borrowed(words.no_rules.as_str()))
             }
-            Refusal::Rules(_) | Refusal::Defect(_) | Refusal::Unreadable(_) | Refusal::Shape => {
-                (None, Cow::Borrowed(words.defect.as_str()))
-            }
+            Refusal::Rules(_)
+            | Refusal::Defect(_)
+            | Refusal::Unreadable(_)
+            | Refusal::Shape
+            | Refusal::Declared => (None, Cow::Borrowed(words.defect.as_str())),
         };
         Self { status, field, text }
     }

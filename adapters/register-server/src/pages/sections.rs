@@ -134,6 +134,7 @@ mod tests {
         let day = Date::constant(2026, 3, 2);
         let rulebook = Rulebook::built_in().unwrap();
         let case = Case {
+            declared: Vec::new(),
             applicant: "31505850010011".parse().unwrap(),
             application_date: day,
             sources: std::collections::BTreeMap::new(),

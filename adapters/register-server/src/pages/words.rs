@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use register::letter;
 use serde::{Deserialize, Serialize};
 
 macro_rules! words {
@@ -66,6 +67,15 @@ pub(crate) enum Language {
 }
 
 impl Language {
+    /// The same language of letters.
+    pub(crate) fn of_letters(self) -> letter::Language {
+        match self {
+            Self::Uzbek => letter::Language::Uzbek,
+            Self::Russian => letter::Language::Russian,
+            Self::English => letter::Language::English,
+        }
+    }
+
     /// All of them, in the order in which they are offered.
     pub(crate) const ALL: [Self; 3] = [Self::Uzbek, Self::Russian, Self::English];
 

@@ -328,7 +328,12 @@ async fn monitoring_that_is_killed_goes_on_and_rates_every_family_once() {
 }
 
 fn copy(sample: &Sample) -> Sample {
-    Sample { applicant: sample.applicant, day: sample.day, answers: sample.answers.clone() }
+    Sample {
+        applicant: sample.applicant,
+        day: sample.day,
+        answers: sample.answers.clone(),
+        declared: sample.declared.clone(),
+    }
 }
 
 #[tokio::test]

@@ -13,14 +13,14 @@ use serde_json::json;
 use crate::fake_hub::{Fault, World, clock, config, post, read_profile};
 use crate::sample::{FATHER, MOTHER, SOURCES, Sample, plain_answer};
 
-fn pending(profile: &Profile) -> Vec<String> {
+pub(crate) fn pending(profile: &Profile) -> Vec<String> {
     match &profile.assessment.decision {
         Decision::Pending { sources, .. } => sources.iter().map(ToString::to_string).collect(),
         other => panic!("expected pending, got {}", json!(other)),
     }
 }
 
-fn monthly_soum(profile: &Profile) -> u64 {
+pub(crate) fn monthly_soum(profile: &Profile) -> u64 {
     match &profile.assessment.decision {
         Decision::Eligible(entitlement) => entitlement.monthly_soum.amount(),
         other => panic!("expected an entitlement, got {}", json!(other)),
@@ -28,7 +28,7 @@ fn monthly_soum(profile: &Profile) -> u64 {
 }
 
 /// The one way in which `source` is absent for every member.
-fn absence(profile: &Profile, source: &str) -> (AbsentAs, AbsenceCause) {
+pub(crate) fn absence(profile: &Profile, source: &str) -> (AbsentAs, AbsenceCause) {
     let of_source = profile.absent.iter().filter(|absent| absent.source.to_string() == source);
     let ways: BTreeSet<_> = of_source.map(|a| (a.outcome, a.reason.cause)).collect();
     assert_eq!(ways.len(), 1, "{source}");

@@ -1,6 +1,6 @@
 //! A hub that answers for every source from a sample, and remembers the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     Problem(&'static str),
     /// No answer ever.
     Silent,
+    /// The sample's answer, of this age in seconds.
+    Aged(u64),
+    /// The first request about each person meets this fault, the next is answered.
+    FirstOnly(Box<Fault>),
 }
 
 /// A call that the fake hub has received.
@@ -42,13 +46,15 @@ pub(crate) struct Call {
 pub(crate) struct Hub {
     sample: Sample,
     faults: BTreeMap<&'static str, Fault>,
+    /// Person and source of the first requests.
+    asked: Mutex<BTreeSet<(String, String)>>,
     pub(crate) calls: Mutex<Vec<Call>>,
 }
 
 impl Hub {
     pub(crate) fn new(sample: Sample, faults: &[(&'static str, Fault)]) -> Arc<Self> {
         let faults = faults.iter().cloned().collect();
-        Arc::new(Self { sample, faults, calls: Mutex::default() })
+        Arc::new(Self { sample, faults, asked: Mutex::default(), calls: Mutex::default() })
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
@@ -75,8 +81,19 @@ async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
         Value::Null => (404, json!({"error": "no_record"})),
         value => (200, value.clone()),
     };
-    let (status, json) = match hub.faults.get(source.as_str()) {
+    let mut fault = hub.faults.get(source.as_str());
+    if let Some(Fault::FirstOnly(first)) = fault {
+        let is_first = hub.asked.lock().unwrap().insert((person.clone(), source.clone()));
+        fault = is_first.then_some(first);
+    }
+    let mut age = None;
+    let (status, json) = match fault {
         None => found(&hub.sample.answers[&(person, source)]),
+        Some(Fault::Aged(seconds)) => {
+            age = Some(seconds.to_string());
+            found(&hub.sample.answers[&(person, source)])
+        }
+        Some(Fault::FirstOnly(_)) => panic!("one fault at a time"),
         Some(Fault::Answers(status, json)) => (*status, json.clone()),
         Some(Fault::Silent) => std::future::pending().await,
         Some(Fault::Problem(problem)) => {
@@ -87,7 +104,12 @@ async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     };
     let receipt = r#"log="koprik.example/hub/NASP-1"; index=42; exchange="e-42""#;
     let headers = [("Koprik-Receipt", receipt), ("x-road-request-id", "r-42")];
-    (StatusCode::from_u16(status).unwrap(), headers, axum::Json(json)).into_response()
+    let mut answer =
+        (StatusCode::from_u16(status).unwrap(), headers, axum::Json(json)).into_response();
+    if let Some(age) = age {
+        answer.headers_mut().insert("age", age.parse().unwrap());
+    }
+    answer
 }
 
 /// A register with a fake hub behind it.
@@ -100,6 +122,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(sample: Sample, faults: &[(&'static str, Fault)]) -> Self {
+        Self::configured(sample, faults, |config| config).await
+    }
+
+    /// As [`World::new`], with a configuration changed by `edit`.
+    pub(crate) async fn configured(
+        sample: Sample,
+        faults: &[(&'static str, Fault)],
+        edit: impl Fn(String) -> String,
+    ) -> Self {
         let hub = Hub::new(sample, faults);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -107,7 +138,7 @@ impl World {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let hub_url = format!("http://{address}");
-        let config = RegisterConfig::parse(&config(&hub_url, "")).unwrap();
+        let config = RegisterConfig::parse(&edit(config(&hub_url, ""))).unwrap();
         let register = start(config, clock()).await.unwrap();
         Self { hub, register, hub_url, _tasks: tasks }
     }
@@ -157,7 +188,8 @@ pub(crate) fn config(hub_url: &str, more: &str) -> String {
         };
         text.push_str(&format!(
             "[[sources]]\nname = \"{name}\"\nkind = \"{kind}\"\nwave = {wave}\n\
-             service = \"UZ/GOV/X/x/{name}\"\ntimeout_ms = 500\n{operation}\n"
+             service = \"UZ/GOV/X/x/{name}\"\ntimeout_ms = 500\n\
+             second_request_ms = 0\n{operation}\n"
         ));
     }
     text

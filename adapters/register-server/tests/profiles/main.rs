@@ -10,6 +10,7 @@
 mod applications;
 mod assembling;
 mod fake_hub;
+mod faults;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]
 mod sample;

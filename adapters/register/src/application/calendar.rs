@@ -60,7 +60,7 @@ impl Calendar {
     }
 
     fn read(text: &str) -> Result<Self, RuleError> {
-        let faulty = |fault: String| RuleError::Faulty { file: FILE, fault };
+        let faulty = |fault: String| RuleError::Faulty { file: FILE.to_owned(), fault };
         let file: CalendarFile = toml::from_str(text).map_err(|fault| faulty(fault.to_string()))?;
         let years = file.first_year..=file.last_year;
         let weekend: Option<Vec<Weekday>> =

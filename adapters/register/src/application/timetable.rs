@@ -35,7 +35,7 @@ impl Timetable {
     /// # Errors
     /// [`RuleError::Faulty`] when a file is wrong, which a test rules out.
     pub fn built_in() -> Result<Self, RuleError> {
-        let faulty = |fault| RuleError::Faulty { file: FILE, fault };
+        let faulty = |fault| RuleError::Faulty { file: FILE.to_owned(), fault };
         let figures: Figures =
             toml::from_str(TIMETABLE).map_err(|fault| faulty(fault.to_string()))?;
         let (cut, close) =

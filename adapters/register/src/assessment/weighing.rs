@@ -6,7 +6,7 @@ use super::{Heard, MemberIncome};
 use crate::case::{Case, Waiting};
 
 use crate::composition::{CHILD_UNTIL_AGE, Family, Member, Role, age_on};
-use crate::decision::{Clause, Entitlement, Evidence, Step, Truth};
+use crate::decision::{Clause, Entitlement, Evidence, Fact, Step, Truth};
 use crate::income;
 use crate::money::{Number, Soum, grouped};
 use crate::rules::{Band, Limit, RuleError, Rules, Work};
@@ -210,7 +210,13 @@ impl<'a> Weighing<'a> {
             subject: line.member,
             source: line.source.clone(),
             exchange: line.exchange.clone(),
-            record: format!("{} {}: {}", line.month, line.label(), line.amount_soum),
+            fact: Fact::Income {
+                month: line.month,
+                kind: line.kind,
+                payer: line.payer.clone(),
+                amount_soum: line.amount_soum,
+                declared_by: line.declared_by,
+            },
         });
         evidence.collect()
     }
@@ -225,12 +231,12 @@ impl<'a> Weighing<'a> {
         let adults = self.members.iter().filter(|(m, _)| age_on(m.born, day) >= CHILD_UNTIL_AGE);
         for subject in adults.map(|(member, _)| member.pinfl) {
             for heard in self.case.hear(subject, SourceKind::Employment, Answer::employment) {
-                let (is_able, provenance, record) = match heard {
+                let (is_able, provenance, fact) = match heard {
                     Heard::Value(answer, provenance) if answer.able_to_work => {
-                        (true, provenance, "able to work")
+                        (true, provenance, Fact::AbleToWork)
                     }
-                    Heard::Value(_, provenance) => (false, provenance, "not able to work"),
-                    Heard::NoRecord(provenance) => (true, provenance, "no record of inability"),
+                    Heard::Value(_, provenance) => (false, provenance, Fact::NotAbleToWork),
+                    Heard::NoRecord(provenance) => (true, provenance, Fact::NoRecordOfInability),
                     Heard::Absent(source) => {
                         waiting.sources.insert(source);
                         continue;
@@ -238,7 +244,7 @@ impl<'a> Weighing<'a> {
                 };
                 able |= is_able;
                 let (source, exchange) = (provenance.source.clone(), provenance.exchange.clone());
-                evidence.push(Evidence { subject, source, exchange, record: record.to_owned() });
+                evidence.push(Evidence { subject, source, exchange, fact });
             }
         }
         Step {

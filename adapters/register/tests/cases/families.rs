@@ -4,7 +4,9 @@ use crate::sample::{
     BABY, DAUGHTER, FAMILY, FATHER, GRANDFATHER, MOTHER, SON, Sample, child, pinfl,
 };
 use register::case::Question;
-use register::composition::{DiscrepancyKind, Family, Reason, Role, compose, records_to_ask};
+use register::composition::{
+    DiscrepancyKind, Family, Overlap, Reason, Role, compose, records_to_ask,
+};
 use register::decision::Decision;
 use serde_json::json;
 
@@ -180,4 +182,64 @@ fn spouse_without_record_yet_leaves_the_family_open() {
     assert!(!family.may_grow.is_empty());
     sample.wages(FATHER, [17_000_000, 0, 0]);
     assert!(matches!(sample.decide("cm-35"), Decision::Pending { .. }), "more may share it");
+}
+
+/// The family of another couple that claims `children` too.
+fn other_couple(children: &[&str]) -> Sample {
+    let mut sample = Sample::worked_example();
+    for parent in [FATHER, MOTHER] {
+        let links: Vec<_> = children.iter().map(|person| child(person)).collect();
+        sample.answer(parent, "civil-registry")["children"] = json!(links);
+    }
+    sample
+}
+
+#[test]
+fn either_spouse_applies_for_the_same_family_and_a_month_later_it_is_another_application() {
+    let by_father = family_of(&Sample::worked_example());
+    let mut sample = Sample::worked_example();
+    sample.applicant = MOTHER;
+    let by_mother = family_of(&sample);
+    let (march, april) = ("2026-03".parse().unwrap(), "2026-04".parse().unwrap());
+    assert!(by_father.key(march) == by_mother.key(march));
+    assert!(by_father.key(march) != by_father.key(april));
+    assert!(by_father.overlap(&by_mother) == Overlap::Same);
+}
+
+#[test]
+fn a_child_claimed_by_two_families_is_found_on_the_set_of_members() {
+    let first = family_of(&Sample::worked_example());
+    let mut second = family_of(&other_couple(&[BABY]));
+    second.members.retain(|member| member.role == Role::Child);
+    assert!(first.overlap(&second) == Overlap::Shares([pinfl(BABY)].into()));
+    assert_eq!(first.children_of_both(&second), [pinfl(BABY)].into());
+    second.members.clear();
+    assert!(first.overlap(&second) == Overlap::Apart);
+}
+
+#[test]
+fn adopted_child_belongs_to_its_adoptive_parents() {
+    let mut sample = Sample::worked_example();
+    for parent in [FATHER, MOTHER] {
+        let links = &mut sample.answer(parent, "civil-registry")["children"];
+        links[2]["relation"] = json!("adoption");
+    }
+    assert_eq!(members(&family_of(&sample)), FAMILY, "the record names the adoptive parents");
+    assert!(flags(&family_of(&sample)).is_empty());
+}
+
+#[test]
+fn twins_are_two_children() {
+    let mut sample = Sample::worked_example();
+    for person in [DAUGHTER, SON] {
+        let born = json!(pinfl(SON).born());
+        for parent in [FATHER, MOTHER] {
+            let links = sample.answer(parent, "civil-registry")["children"].as_array_mut().unwrap();
+            links.iter_mut().filter(|link| link["pinfl"] == person).for_each(|link| {
+                link["born"] = born.clone();
+            });
+        }
+    }
+    let family = family_of(&sample);
+    assert_eq!(family.members.len(), 5, "equal birthdays do not merge children");
 }

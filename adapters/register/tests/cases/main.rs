@@ -9,6 +9,9 @@
 
 mod drawing;
 mod families;
+mod independent;
+mod letters;
 mod properties;
+mod replays;
 mod sample;
 mod worked_example;

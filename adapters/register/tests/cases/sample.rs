@@ -51,8 +51,10 @@ pub(crate) fn provenance(source: &str) -> Provenance {
         source: source.parse().unwrap(),
         service: "UZ/GOV/X/x/x".parse().unwrap(),
         fetched_at: UnixMillis(1_772_446_500_000),
+        as_of: UnixMillis(1_772_446_500_000),
         receipt: r#"log="log.example/hub"; index=7; exchange="e-7""#.parse().ok(),
         exchange: format!("exchange-{source}"),
+        other_request: None,
     }
 }
 
@@ -62,12 +64,17 @@ pub(crate) struct Sample {
     pub(crate) applicant: &'static str,
     pub(crate) day: Date,
     pub(crate) answers: BTreeMap<(String, String), Value>,
+    pub(crate) declared: Vec<Value>,
 }
 
 impl Sample {
     pub(crate) fn worked_example() -> Self {
-        let mut sample =
-            Self { applicant: FATHER, day: Date::constant(2026, 3, 2), answers: BTreeMap::new() };
+        let mut sample = Self {
+            applicant: FATHER,
+            day: Date::constant(2026, 3, 2),
+            answers: BTreeMap::new(),
+            declared: Vec::new(),
+        };
         for person in FAMILY {
             for (source, kind) in SOURCES {
                 sample.set(person, source, plain_answer(person, kind));
@@ -129,6 +136,11 @@ impl Sample {
         self.answer(person, "tax")["business"] = json!(business);
     }
 
+    pub(crate) fn declare(&mut self, person: &str, month: &str, amount: u64) {
+        self.declared.push(json!({"member": person, "month": month, "amount_soum": amount,
+            "what": "bazaar trade", "declared_by": self.applicant}));
+    }
+
     pub(crate) fn vehicle(&mut self, person: &str, plate: &str, year: u16) {
         let vehicles = &mut self.answer(person, "vehicles")["vehicles"];
         vehicles.as_array_mut().unwrap().push(json!({"plate": plate, "make": "Chevrolet Cobalt",
@@ -165,7 +177,15 @@ impl Sample {
         }
         let sources = SOURCES.map(|(name, kind)| (name.parse().unwrap(), kind)).into();
         let applicant = pinfl(self.applicant);
-        Case { applicant, application_date: self.day, sources, answers: collected }
+        let declared =
+            self.declared.iter().map(|declared| serde_json::from_value(declared.clone()).unwrap());
+        Case {
+            applicant,
+            application_date: self.day,
+            sources,
+            answers: collected,
+            declared: declared.collect(),
+        }
     }
 
     pub(crate) fn assess(&self, rules: &str) -> Assessment {

@@ -90,7 +90,10 @@ fn roadworthy_car_of_2021_is_refused_with_plate_and_year() {
     for rules in ["cm-35", "cm-654"] {
         let grounds = grounds(sample.decide(rules));
         assert_eq!(grounds[0].clause, Clause::VehicleAge);
-        assert_eq!(grounds[0].records[0].record, "vehicle 01A123BC, Chevrolet Cobalt, 2021");
+        assert_eq!(
+            grounds[0].records[0].fact.to_string(),
+            "vehicle 01A123BC, Chevrolet Cobalt, 2021"
+        );
         assert_eq!(grounds[0].records[0].exchange, "exchange-vehicles");
     }
 }
@@ -122,7 +125,7 @@ fn absent_bank_cannot_matter_at_a_sum_of_17_000_000() {
     for rules in ["cm-35", "cm-654"] {
         let grounds = grounds(sample.decide(rules));
         assert_eq!(grounds.len(), 1);
-        assert!(grounds[0].records[0].record.contains("wage, Paxta LLC (301234567)"));
+        assert!(grounds[0].records[0].fact.to_string().contains("wage, Paxta LLC (301234567)"));
     }
 }
 
@@ -233,4 +236,27 @@ fn applicant_without_civil_record_is_refused_and_with_an_absent_one_is_pending()
     assert_eq!(grounds(sample.decide("cm-35"))[0].clause, Clause::Applicant);
     sample.absent(FATHER, "civil-registry");
     assert_eq!(pending(sample.decide("cm-35")).0, ["civil-registry"]);
+}
+
+#[test]
+fn declared_income_counts_and_is_marked_with_who_declared_it() {
+    let mut sample = Sample::worked_example();
+    sample.declare(MOTHER, "2026-01", 2_624_999);
+    assert_eq!(terms(&sample, "cm-35").1, 100, "one soum below the ratio 1");
+    sample.declare(MOTHER, "2026-02", 1);
+    assert_eq!(terms(&sample, "cm-35").1, 75);
+    sample.declare(MOTHER, "2025-11", 9_000_000);
+    sample.declare("40201902050010", "2026-02", 9_000_000);
+    assert_eq!(terms(&sample, "cm-35").1, 75, "another month and another person do not count");
+    let line = sample.assess("cm-35").income.into_iter().find(|l| l.declared_by.is_some()).unwrap();
+    assert_eq!(line.label(), format!("self-declared, bazaar trade, declared by {FATHER}"));
+    assert_eq!(line.source.to_string(), register::income::SELF_DECLARED);
+}
+
+#[test]
+fn declared_income_refuses_even_while_a_source_is_absent() {
+    let mut sample = Sample::worked_example();
+    sample.absent_everywhere("bank");
+    sample.declare(FATHER, "2026-01", 9_000_000);
+    assert_eq!(grounds(sample.decide("cm-35"))[0].clause, Clause::Income);
 }

@@ -4,7 +4,6 @@
 //! servers run from them in this process or, with `--separate`, as processes of their own.
 
 mod processes;
-mod proof;
 
 use std::path::PathBuf;
 
@@ -17,7 +16,7 @@ use schemas::pinfl::Pinfl;
 use serde_json::{Value, json};
 
 use self::processes::Processes;
-use self::proof::Proof;
+use super::proof::{Origin, Proof, Stamped};
 use super::{population, profile, serve};
 use crate::output;
 
@@ -128,10 +127,16 @@ impl Demo {
     ) -> anyhow::Result<()> {
         let register = format!("http://{}", layout.register.1);
         let asked = schemas::clock::Clock::machine().stopwatch();
-        let answer = profile::fetch(&register, self.pinfl, Some(&self.date)).await?;
+        let answer = profile::fetch(&register, self.pinfl, Some(&self.date), None).await?;
         let took_ms = asked.elapsed_us() / 1000;
         let profile = profile::read(&answer)?;
-        let proof = Proof::collect(layout, &answer).await?;
+        let stamped = match layout.timestamp_authority {
+            Some(_) => Stamped::Awaited,
+            None => Stamped::NotAwaited,
+        };
+        let hub_config = &register_hub(layout)?.config;
+        let origin = Origin { hub_config, anchor: &layout.anchor, stamped };
+        let proof = Proof::collect(origin, &layout.dir.join("evidence"), &answer).await?;
         let value = json!({
             "profile": answer.get("profile"),
             "hash": answer.get("hash"),

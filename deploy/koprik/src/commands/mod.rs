@@ -8,7 +8,9 @@ mod key;
 mod log;
 mod population;
 mod profile;
+mod proof;
 mod receipt;
+mod register;
 mod serve;
 mod split_view;
 mod verify;
@@ -43,8 +45,8 @@ enum Command {
     Central(serve::Serve),
     /// Run a small timestamp authority (RFC 3161), for an exchange that has no other.
     TimestampAuthority(serve::Serve),
-    /// Run the social register.
-    Register(serve::Serve),
+    /// Run the social register, or replay and simulate its stored decisions.
+    Register(register::Register),
     /// Run an agency's adapter.
     Adapter(serve::Serve),
     /// Call a service through a hub, as an agency's system would.
@@ -82,7 +84,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Hub(_)
             | Command::Central(_)
             | Command::TimestampAuthority(_)
-            | Command::Register(_)
+            | Command::Register(register::Register { command: None, .. })
             | Command::Adapter(_)
     );
     logging::start(&cli.log, !serves);
@@ -92,7 +94,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Hub(serve) => serve.hub(json).await?,
         Command::Central(serve) => serve.central(json).await?,
         Command::TimestampAuthority(serve) => serve.timestamp_authority(json).await?,
-        Command::Register(serve) => serve.register(json).await?,
+        Command::Register(register) => return register.run(json).await,
         Command::Adapter(serve) => serve.adapter(json).await?,
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,

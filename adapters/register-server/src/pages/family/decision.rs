@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use register::case::Waiting;
 use register::decision::{Clause, Decision, Entitlement, Evidence, Ground, Step, Truth};
+use register::letter;
 use register::money::Number;
 use register::profile::Profile;
 
@@ -129,13 +130,13 @@ fn result(visit: &Visit<'_>, truth: &Truth) -> Markup {
     }
 }
 
-/// Records come from the register's core in English, with the agencies' own values.
+/// Records in the words of letters, with the agencies' own values.
 fn records(visit: &Visit<'_>, profile: &Profile, evidence: &[Evidence]) -> Markup {
     html! {
         ul.records {
             @for record in evidence {
                 li {
-                    span lang="en" { (record.record) } br;
+                    (letter::fact(&record.fact, visit.language.of_letters())) br;
                     span.small {
                         (person(profile, record.subject)) " · "
                         (source(visit, profile, &record.source)) " · "

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use federation::Layout;
 use serde_json::{Value, json};
 
-use super::register_hub;
 use crate::ask::Admin;
 use crate::commands::verify;
 
@@ -18,6 +16,22 @@ const TRIES: u32 = 100;
 /// Evidence files with what the verifier says of each.
 pub(crate) struct Proof {
     files: Vec<Evidence>,
+}
+
+/// Where evidence is taken and what it is verified with.
+pub(crate) struct Origin<'a> {
+    /// Configuration file of the register's own hub, beside whose data its admin token is.
+    pub(crate) hub_config: &'a Path,
+    /// The configuration anchor.
+    pub(crate) anchor: &'a Path,
+    pub(crate) stamped: Stamped,
+}
+
+/// Whether to wait for a timestamp on the records before their evidence is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stamped {
+    Awaited,
+    NotAwaited,
 }
 
 struct Evidence {
@@ -30,16 +44,20 @@ struct Evidence {
 }
 
 impl Proof {
-    /// Takes the evidence of every exchange that the profile names and verifies it with the anchor alone.
-    pub(crate) async fn collect(layout: &Layout, profile: &Value) -> anyhow::Result<Self> {
-        let admin = Admin::of(&register_hub(layout)?.config)?;
-        let anchor = verify::read_anchor(&layout.anchor)?;
-        let dir = layout.dir.join("evidence");
-        std::fs::create_dir_all(&dir)?;
+    /// Takes the evidence of every exchange that the profile names from the hub with this configuration file, writes
+    /// it to `dir` and verifies it with the anchor alone.
+    pub(crate) async fn collect(
+        Origin { hub_config, anchor, stamped }: Origin<'_>,
+        dir: &Path,
+        profile: &Value,
+    ) -> anyhow::Result<Self> {
+        let admin = Admin::of(hub_config)?;
+        let anchor = verify::read_anchor(anchor)?;
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut exchanges = BTreeSet::new();
         find_exchanges(profile, &mut exchanges);
         wait_for(&admin, "koprik_cosigned_records").await?;
-        if layout.timestamp_authority.is_some() {
+        if stamped == Stamped::Awaited {
             wait_for(&admin, "koprik_timestamp_tree_size").await?;
         }
         let mut files = Vec::with_capacity(exchanges.len());
