@@ -88,3 +88,23 @@ pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
 pub const EXPORT_LINE_MAX_BYTES: usize = 4 * 1024;
 /// Starts of a hub within one export; one a minute for a week.
 pub const EXPORT_STARTS_MAX_COUNT: usize = 10_000;
+/// Acts, and life events, in one case: a case lives for years, with visits each half year and services each week.
+pub const CASE_ACTS_MAX_COUNT: usize = 2_000;
+/// Answers in one questionnaire, and members in one multidisciplinary group.
+pub const CASE_ANSWERS_MAX_COUNT: usize = 100;
+/// Characters of one text in a case.
+pub const CASE_TEXT_MAX_CHARS: usize = 4_000;
+/// Services in one individual plan.
+pub const PLAN_SERVICES_MAX_COUNT: usize = 32;
+/// Characters of the ground of an act: a clause and a sentence.
+pub const GROUND_MAX_CHARS: usize = 1_000;
+/// Life events of one person and source that are held back until an earlier one comes.
+pub const EVENTS_HELD_MAX_COUNT: usize = 64;
+/// Life events of one person and source whose identifiers are remembered, to notice two events under one number.
+pub const EVENTS_REMEMBERED_COUNT: usize = 128;
+/// How long an answer about a Social Card may be used: as long as a customer stands at the counter.
+pub const CARD_ANSWER_LIFETIME: Duration = Duration::from_secs(60);
+/// Acts on one card before it is renewed; it is blocked beyond that too.
+pub const CARD_ACTS_MAX_COUNT: usize = 500;
+/// Entitlements of one card: one for each question there is, and more to come.
+pub const CARD_ENTITLEMENTS_MAX_COUNT: usize = 32;

@@ -6,18 +6,26 @@
 //! no absent source could change it; [`profile`] is the whole as canonical JSON with a hash, and
 //! [`render`] the same for people to read.
 //!
+//! Beside it stand the E-Case ([`ecase`]), the Social Card ([`card`]) and life events
+//! ([`life_event`]); who may do what is one table ([`access`]).
+//!
 //! Left out: calling the sources, storing, and the clock, which are `register-server`'s.
 
 mod redact;
 
+pub mod access;
 pub mod answers;
 pub mod assessment;
+pub mod card;
 pub mod case;
 pub mod composition;
+pub mod day;
 pub mod decision;
+pub mod ecase;
 mod exclusion;
 mod fraction;
 pub mod income;
+pub mod life_event;
 pub mod money;
 pub mod month;
 pub mod profile;
