@@ -108,3 +108,19 @@ pub const CARD_ANSWER_LIFETIME: Duration = Duration::from_secs(60);
 pub const CARD_ACTS_MAX_COUNT: usize = 500;
 /// Entitlements of one card: one for each question there is, and more to come.
 pub const CARD_ENTITLEMENTS_MAX_COUNT: usize = 32;
+/// Bytes of one document of the register's store: the profile of a large family stays under 1 MiB.
+pub const STORE_DOCUMENT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Documents in one commit of the register's store: a page of a month's closing.
+pub const STORE_CHANGES_MAX_COUNT: usize = 1_000;
+/// Bytes of all documents in one commit; they are held in memory and written at once.
+pub const STORE_COMMIT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Documents in one answer of the register's store; a query goes on behind the last one.
+pub const STORE_QUERY_MAX_COUNT: usize = 1_000;
+/// Bytes of all documents in one answer; they are held in memory.
+pub const STORE_ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Keys of one document: a family has at most a few dozen people.
+pub const STORE_KEYS_MAX_COUNT: usize = 256;
+/// Bytes of a document's id, or of one of its keys.
+pub const STORE_KEY_MAX_BYTES: usize = 255;
+/// Connections of one node to the register's database.
+pub const STORE_CONNECTIONS_MAX_COUNT: u32 = 16;
