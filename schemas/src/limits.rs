@@ -124,3 +124,9 @@ pub const STORE_KEYS_MAX_COUNT: usize = 256;
 pub const STORE_KEY_MAX_BYTES: usize = 255;
 /// Connections of one node to the register's database.
 pub const STORE_CONNECTIONS_MAX_COUNT: u32 = 16;
+/// Bytes of one request at the officers' desk: a questionnaire of 100 long answers.
+pub const DESK_BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How often a life event is taken again when another request changed the same documents meanwhile.
+pub const EVENT_RETRIES_MAX_COUNT: usize = 8;
+/// How long a stop of payments that failed waits before it is tried again.
+pub const STOP_RETRY_INTERVAL: Duration = Duration::from_secs(30);

@@ -9,13 +9,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::civil::Date;
+use register::day::tashkent_day;
 use register::profile::{NotCanonical, Profile, SealedProfile};
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
 use schemas::limits::CODE_MAX_BYTES;
 use schemas::pinfl::{NotAPinfl, Pinfl};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::collect::Collector;
@@ -46,7 +47,7 @@ struct ProfileRequest {
 
 /// Why a request gets no profile. No text repeats what the caller sent.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(crate) enum Refusal {
     #[error(
         "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
          application_date may be left out"
@@ -67,6 +68,11 @@ enum Refusal {
 }
 
 impl Refusal {
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status_and_type().0
+    }
+
     fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
@@ -118,7 +124,7 @@ async fn profile(
     if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
         return Err(Refusal::User);
     }
-    let _place = register.places.try_acquire().map_err(|_| Refusal::Busy)?;
+    let _place = register.place()?;
     let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
     let sealed = register.profile(applicant, day, &ticket).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
@@ -137,15 +143,18 @@ fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
 }
 
 impl Register {
-    /// Today in Tashkent, UTC+5 all year.
+    /// Today in Tashkent.
     fn today(&self) -> Date {
-        let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
-        let text = moment.to_rfc3339();
-        // Safe because: RFC 3339 begins with the ten characters of a date.
-        text.get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
+        tashkent_day(self.clock.now())
     }
 
-    async fn profile(
+    /// A place for one more profile.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.places.try_acquire().map_err(|_| Refusal::Busy)
+    }
+
+    /// The profile of an application on `day`.
+    pub(crate) async fn profile(
         &self,
         applicant: Pinfl,
         day: Date,

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pki::signer::KeyError;
 use register::rules::{RuleError, Rulebook};
+use register_store::StoreError;
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
 use tokio::net::TcpListener;
@@ -12,8 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::api::{Register, routes};
 use crate::config::{ConfigError, RegisterConfig};
+use crate::desk::{self, Desk, PaymentStops};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::life_event;
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,15 @@ pub enum StartError {
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key of the cards cannot be read.
+    #[error("register: the key of the Social Cards (`card.key_file`) cannot be used: {0}")]
+    CardKeyFile(#[from] KeyError),
+    /// The key of the cards is of another kind.
+    #[error("register: the key in `card.key_file` is not Ed25519; make one with openssl genpkey")]
+    CardKey,
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -53,6 +66,19 @@ pub struct RunningRegister {
 /// # Errors
 /// [`StartError`] says what to change.
 pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegister, StartError> {
+    start_with(config, clock, None).await
+}
+
+/// As [`start`], with what stops the payments to people who have died. Without it such stops are
+/// kept as pending.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    config: RegisterConfig,
+    clock: Clock,
+    payments: Option<Arc<dyn PaymentStops>>,
+) -> Result<RunningRegister, StartError> {
     config.check()?;
     let unchecked =
         || ConfigError::Value { key: "hub_url".into(), repair: "write a printable URL" };
@@ -63,7 +89,15 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let store = config.store.clone();
+    let register = Arc::new(Register { config, hub, clock, rules, places });
+    let mut router = routes(register.clone());
+    let mut stopping = None;
+    if let Some(store) = store {
+        let desk = Desk::open(register, &store, payments).await?;
+        router = router.merge(desk::routes(desk.clone()));
+        stopping = Some(desk);
+    }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -71,6 +105,9 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         let stop = async move { asked.await.unwrap_or(()) };
         axum::serve(listener, router).with_graceful_shutdown(stop).await
     });
+    if let Some(desk) = stopping {
+        tasks.spawn(async move { life_event::stop_pending(&desk).await });
+    }
     tracing::info!(%address, "register listens");
     Ok(RunningRegister { address, ask_to_stop, tasks })
 }

@@ -20,7 +20,7 @@ pub fn tashkent_day(at: UnixMillis) -> Date {
 }
 
 /// What counts working days: weekends and holidays are the calendar's knowledge.
-pub trait WorkingDays {
+pub trait WorkingDays: Send + Sync {
     /// The last day of a term of `count` working days that begins after `day`.
     fn after(&self, day: Date, count: u32) -> Date;
 }
