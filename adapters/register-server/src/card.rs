@@ -223,8 +223,8 @@ async fn status(
     let entitled = found.is_some_and(|found| found.value.0.entitles(request.question, today));
     let unsigned = Unsigned::new(&request, entitled, &parties, public, desk.now())?;
     let signature = key.sign(unsigned.signing_input())?;
-    let headers = [(header::CONTENT_TYPE, "application/jose"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, unsigned.signed(&signature)).into_response())
+    let answer = axum::Json(json!({"answer": unsigned.signed(&signature)}));
+    Ok(([(header::CACHE_CONTROL, "no-store")], answer).into_response())
 }
 
 /// The public key as a JSON Web Key (RFC 8037 §2).

@@ -241,7 +241,7 @@ impl RegisterConfig {
 
     fn check_desk(&self) -> Result<(), ConfigError> {
         let needed = self.card.is_some() || !self.officers.is_empty();
-        let kept = self.store.is_some() || !(needed || !self.event_sources.is_empty());
+        let kept = self.store.is_some() || (!needed && self.event_sources.is_empty());
         require(kept, "store", "say where to keep cases, cards and life events")?;
         if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
             let repair = "give exactly one of directory and postgres, and a key_file to postgres";
