@@ -130,3 +130,9 @@ pub const DESK_BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
 pub const EVENT_RETRIES_MAX_COUNT: usize = 8;
 /// How long a stop of payments that failed waits before it is tried again.
 pub const STOP_RETRY_INTERVAL: Duration = Duration::from_secs(30);
+/// Sessions of caseworkers that one register keeps; the one unused for longest makes room.
+pub const PAGES_SESSIONS_MAX_COUNT: usize = 256;
+/// Profiles that a session shows; the oldest makes room. With the sessions it bounds memory: a profile has tens of KiB.
+pub const PAGES_PROFILES_PER_SESSION_MAX_COUNT: usize = 8;
+/// How long an unused session is kept: a screen left alone shows nobody's family any more.
+pub const PAGES_IDLE: Duration = Duration::from_secs(30 * 60);

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use register::day::tashkent_day;
 use register::profile::{NotCanonical, Profile, SealedProfile};
@@ -16,7 +16,7 @@ use schemas::clock::Clock;
 use schemas::limits::CODE_MAX_BYTES;
 use schemas::pinfl::{NotAPinfl, Pinfl};
 use serde::Deserialize;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::collect::Collector;
@@ -24,9 +24,9 @@ use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
 
 /// Bytes of a request: an identifier and a date fit many times.
-const REQUEST_MAX_BYTES: usize = 4 * 1024;
+pub(crate) const REQUEST_MAX_BYTES: usize = 4 * 1024;
 /// The officer who asks, passed on so that the exchanges name who asked.
-const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
+pub(crate) const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 
 /// What all requests share.
 pub(crate) struct Register {
@@ -65,21 +65,19 @@ pub(crate) enum Refusal {
     Busy,
     #[error(transparent)]
     Defect(#[from] NotCanonical),
+    #[error("register: the profile cannot be read back; report this as a defect")]
+    Unreadable(#[source] serde_json::Error),
 }
 
 impl Refusal {
-    /// The status of the answer.
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status_and_type().0
-    }
-
-    fn status_and_type(&self) -> (StatusCode, &'static str) {
+    /// Status and problem type.
+    pub(crate) fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
             Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
             Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
-            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) => {
+            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) | Self::Unreadable(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error")
             }
             Self::Rules(_) => (StatusCode::BAD_REQUEST, "register.no_rules_for_date"),
@@ -120,19 +118,13 @@ async fn profile(
         Some(text) => date(&text).ok_or(Refusal::Date)?,
         None => register.today(),
     };
-    let user = headers.get(USER_ID).cloned();
-    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
-        return Err(Refusal::User);
-    }
-    let _place = register.place()?;
-    let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
-    let sealed = register.profile(applicant, day, &ticket).await?;
+    let sealed = register.answer(applicant, day, headers.get(USER_ID).cloned()).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
 }
 
 /// `YYYY-MM-DD` and nothing after it.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
@@ -144,17 +136,26 @@ fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
 
 impl Register {
     /// Today in Tashkent.
-    fn today(&self) -> Date {
+    pub(crate) fn today(&self) -> Date {
         tashkent_day(self.clock.now())
     }
 
-    /// A place for one more profile.
-    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.places.try_acquire().map_err(|_| Refusal::Busy)
+    /// A profile for `user`, within the number that may be under way at once.
+    pub(crate) async fn answer(
+        &self,
+        applicant: Pinfl,
+        day: Date,
+        user: Option<HeaderValue>,
+    ) -> Result<SealedProfile, Refusal> {
+        if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+            return Err(Refusal::User);
+        }
+        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
+        let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
+        self.profile(applicant, day, &ticket).await
     }
 
-    /// The profile of an application on `day`.
-    pub(crate) async fn profile(
+    async fn profile(
         &self,
         applicant: Pinfl,
         day: Date,

@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::api::Refusal;
 use crate::desk::{Desk, Problem, pinfl, read, user};
-use crate::hub_client::Ticket;
 
 pub(crate) use documents::{CaseDocument, SnapshotDocument};
 
@@ -189,12 +189,11 @@ impl Desk {
         headers: &HeaderMap,
     ) -> Result<SnapshotDocument, Problem> {
         let id = Uuid::new_v4().to_string();
-        let ticket = Ticket { parent: id.clone(), user: user(headers) };
-        let failed = |refused: crate::api::Refusal| {
-            Problem::new(refused.status(), "register.no_profile", refused.to_string())
+        let failed = |refused: Refusal| {
+            let (status, _) = refused.status_and_type();
+            Problem::new(status, "register.no_profile", refused.to_string())
         };
-        let _place = self.register.place().map_err(failed)?;
-        let profile = self.register.profile(case.subject, self.today(), &ticket).await;
+        let profile = self.register.answer(case.subject, self.today(), user(headers)).await;
         SnapshotDocument::of(id, case.subject, &profile.map_err(failed)?)
     }
 }

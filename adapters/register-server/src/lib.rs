@@ -3,7 +3,8 @@
 //! `POST /profiles` with `{"pinfl": "...", "application_date": "2026-03-02"}` asks the sources
 //! through the register's own hub, in two waves under one deadline, and answers with the profile
 //! of `register::profile` and its hash. `GET /health` says that the server runs. The list of
-//! sources is data ([`config`]). With `[store]` it is also the officers' desk: E-Cases (`ecase`),
+//! sources is data ([`config`]). With `[pages]` in its configuration it serves the caseworker's
+//! pages at `/pages` besides, and with `[store]` it is also the officers' desk: E-Cases (`ecase`),
 //! Social Cards (`card`) and life events (`life_event`). Left out: authenticating callers, which
 //! the register's own hub does, and why the server listens on loopback only.
 
@@ -16,6 +17,7 @@ mod ecase;
 mod hub_client;
 mod hub_connection;
 mod life_event;
+mod pages;
 mod reading;
 mod server;
 

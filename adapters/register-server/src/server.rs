@@ -18,6 +18,7 @@ use crate::desk::{self, Desk, PaymentStops};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
 use crate::life_event;
+use crate::pages::{self, FaultyWords};
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The key of the cards is of another kind.
     #[error("register: the key in `card.key_file` is not Ed25519; make one with openssl genpkey")]
     CardKey,
+    /// The words of this build's pages are faulty.
+    #[error(transparent)]
+    Words(#[from] FaultyWords),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -89,10 +93,13 @@ pub async fn start_with(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let store = config.store.clone();
+    let (store, pages) = (config.store.clone(), config.pages.clone());
     let register = Arc::new(Register { config, hub, clock, rules, places });
     let mut router = routes(register.clone());
     let mut stopping = None;
+    if let Some(config) = pages {
+        router = router.merge(pages::routes(register.clone(), &config, address)?);
+    }
     if let Some(store) = store {
         let desk = Desk::open(register, &store, payments).await?;
         router = router.merge(desk::routes(desk.clone()));

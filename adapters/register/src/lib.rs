@@ -4,7 +4,7 @@
 //! ([`composition`]), further answers its members' income and property; [`assessment`] weighs them
 //! by a dated rule version ([`rules`]) in three-valued logic, so that a decision stands only when
 //! no absent source could change it; [`profile`] is the whole as canonical JSON with a hash, and
-//! [`render`] the same for people to read.
+//! [`render`] the same for people to read, with the family as a [`drawing`].
 //!
 //! Beside it stand the E-Case ([`ecase`]), the Social Card ([`card`]) and life events
 //! ([`life_event`]); who may do what is one table ([`access`]).
@@ -21,6 +21,7 @@ pub mod case;
 pub mod composition;
 pub mod day;
 pub mod decision;
+pub mod drawing;
 pub mod ecase;
 mod exclusion;
 mod fraction;
