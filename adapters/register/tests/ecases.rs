@@ -196,6 +196,17 @@ fn an_appeal_is_decided_on_corrected_data_and_keeps_the_old_snapshot() {
 }
 
 #[test]
+fn an_appeal_is_not_decided_by_who_decided_before() {
+    let mut world = World::new();
+    world.take([questionnaire(), assess(&world.scales, 0), decide(Outcome::Refused), Step::Appeal]);
+    // The head of the district is an officer of the agency by now.
+    let text = serde_json::to_string(&world.case).unwrap().replace("\"head\"", "\"agency\"");
+    world.case = serde_json::from_str(&text).unwrap();
+    let refused = world.try_take(decide_appeal(Outcome::Refused, None));
+    assert_eq!(refused, Err(StepRefused::SamePerson));
+}
+
+#[test]
 fn an_appeal_that_fails_ends_the_case_and_cannot_be_repeated() {
     let mut world = World::new();
     world.take([questionnaire(), assess(&world.scales, 0), decide(Outcome::Refused), Step::Appeal]);
