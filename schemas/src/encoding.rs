@@ -1,7 +1,8 @@
-//! Text forms of bytes: base64 (standard alphabet, padded, strict) and lower-case hexadecimal.
+//! Text forms of bytes: base64 (standard, padded; for URLs, unpadded; both strict) and lower-case
+//! hexadecimal.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// Standard padded base64, RFC 4648 §4.
 #[must_use]
@@ -14,6 +15,18 @@ pub fn base64(bytes: &[u8]) -> String {
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
+}
+
+/// Unpadded base64 for URLs, RFC 4648 §5, as JSON Web Signatures have it (RFC 7515 §2).
+#[must_use]
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads unpadded base64 for URLs strictly: one text for one value. `None` for anything else.
+#[must_use]
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// Lower-case hexadecimal.
@@ -81,5 +94,9 @@ mod tests {
         assert_eq!(from_base64("AA=="), Some(vec![0]));
         assert_eq!(from_base64("AB=="), None, "non-zero trailing bits");
         assert_eq!(from_base64("AA"), None, "missing padding");
+        assert_eq!(from_base64url(&base64url(&[0xfb, 0xff])), Some(vec![0xfb, 0xff]));
+        assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+        assert_eq!(from_base64url("-_9"), None, "non-zero trailing bits");
+        assert_eq!(from_base64url("AA=="), None, "padding");
     }
 }

@@ -94,6 +94,26 @@ pub const PAGES_SESSIONS_MAX_COUNT: usize = 256;
 pub const PAGES_PROFILES_PER_SESSION_MAX_COUNT: usize = 8;
 /// How long an unused session is kept: a screen left alone shows nobody's family any more.
 pub const PAGES_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Acts, and life events, in one case: a case lives for years, with visits each half year and services each week.
+pub const CASE_ACTS_MAX_COUNT: usize = 2_000;
+/// Answers in one questionnaire, and members in one multidisciplinary group.
+pub const CASE_ANSWERS_MAX_COUNT: usize = 100;
+/// Characters of one text in a case.
+pub const CASE_TEXT_MAX_CHARS: usize = 4_000;
+/// Services in one individual plan.
+pub const PLAN_SERVICES_MAX_COUNT: usize = 32;
+/// Characters of the ground of an act: a clause and a sentence.
+pub const GROUND_MAX_CHARS: usize = 1_000;
+/// Life events of one person and source that are held back until an earlier one comes.
+pub const EVENTS_HELD_MAX_COUNT: usize = 64;
+/// Life events of one person and source whose identifiers are remembered, to notice two events under one number.
+pub const EVENTS_REMEMBERED_COUNT: usize = 128;
+/// How long an answer about a Social Card may be used: as long as a customer stands at the counter.
+pub const CARD_ANSWER_LIFETIME: Duration = Duration::from_secs(60);
+/// Acts on one card before it is renewed; it is blocked beyond that too.
+pub const CARD_ACTS_MAX_COUNT: usize = 500;
+/// Entitlements of one card: one for each question there is, and more to come.
+pub const CARD_ENTITLEMENTS_MAX_COUNT: usize = 32;
 /// Bytes of one document of the register's store: the profile of a large family stays under 1 MiB.
 pub const STORE_DOCUMENT_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Documents in one commit of the register's store: a page of a month's closing.
@@ -110,3 +130,9 @@ pub const STORE_KEYS_MAX_COUNT: usize = 256;
 pub const STORE_KEY_MAX_BYTES: usize = 255;
 /// Connections of one node to the register's database.
 pub const STORE_CONNECTIONS_MAX_COUNT: u32 = 16;
+/// Bytes of one request at the officers' desk: a questionnaire of 100 long answers.
+pub const DESK_BODY_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How often a life event is taken again when another request changed the same documents meanwhile.
+pub const EVENT_RETRIES_MAX_COUNT: usize = 8;
+/// How long a stop of payments that failed waits before it is tried again.
+pub const STOP_RETRY_INTERVAL: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Definition, DefinitionError};
+use crate::{Definition, DefinitionError, OutboxConfig};
 
 /// An adapter's TOML file; unknown keys are refused, the definition's path counts from the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct AdapterConfig {
     pub listen: SocketAddr,
     /// A source URL to use instead of the definition's; two banks share one definition so.
     pub source_url: Option<String>,
+    /// Life events of the source that are told to a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxConfig>,
 }
 
 /// Why a configuration cannot be used.

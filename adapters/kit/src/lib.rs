@@ -10,7 +10,8 @@
 //! request → parameters (contract) → queries (definition) → rows → shape (contract) → check
 //! ```
 //!
-//! It decides nothing about who may ask: that is the hub in front of it. It keeps no state.
+//! It decides nothing about who may ask: that is the hub in front of it. It keeps no state, but for
+//! the position of its [`Outbox`], which tells life events to others.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,6 +30,7 @@ mod config;
 mod contract;
 mod definition;
 mod limits;
+mod outbox;
 mod parameters;
 mod prepare;
 mod refusal;
@@ -41,5 +43,6 @@ mod upstream;
 pub use config::{AdapterConfig, AdapterConfigError};
 pub use contract::{Contract, ContractError, Operation};
 pub use definition::{Definition, DefinitionError};
+pub use outbox::{Outbox, OutboxConfig, OutboxError, RunningOutbox};
 pub use prepare::{PrepareError, load_seed, prepare};
 pub use server::{RunningAdapter, StartError, start};

@@ -26,3 +26,9 @@ pub(crate) const REFERENCE_MAX_DEPTH: usize = 16;
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// Pause after an accept that failed, so that a lack of file descriptors is not a busy loop.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Rows of an outbox read at a time.
+pub(crate) const OUTBOX_ROWS_MAX_COUNT: usize = 100;
+/// Pause of an outbox that has told everything, and the first after a failure.
+pub(crate) const OUTBOX_PAUSE_LEAST: Duration = Duration::from_secs(1);
+/// The longest pause after failures: a register that comes back hears of a death within minutes.
+pub(crate) const OUTBOX_PAUSE_MOST: Duration = Duration::from_secs(300);

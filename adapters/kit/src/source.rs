@@ -89,6 +89,22 @@ impl SqlSource {
         Ok(answer)
     }
 
+    /// At most `max_count` rows of a statement behind `after`.
+    ///
+    /// # Errors
+    /// [`Refusal::SourceDown`], [`Refusal::Definition`].
+    pub(crate) async fn after(
+        &self,
+        statement: &Statement,
+        after: i64,
+        max_count: usize,
+    ) -> Result<Vec<Columns>, Refusal> {
+        let mut connection = self.pool.acquire().await.map_err(|error| unreachable(&error))?;
+        let parameters = Parameters::from([("after".to_owned(), Binding::Integer(after))]);
+        let rows = rows(&mut connection, statement, &parameters, max_count).await;
+        rows.map_err(|error| failed(&error, "outbox.rows"))
+    }
+
     /// Closes all connections.
     pub(crate) async fn close(&self) {
         self.pool.close().await;

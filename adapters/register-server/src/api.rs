@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use register::case::{DECLARED_MAX_COUNT, Declared};
+use register::day::tashkent_day;
 use register::profile::{NotCanonical, Profile, SealedProfile};
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
@@ -172,12 +173,9 @@ fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
 }
 
 impl Register {
-    /// Today in Tashkent, UTC+5 all year.
+    /// Today in Tashkent.
     pub(crate) fn today(&self) -> Date {
-        let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
-        let text = moment.to_rfc3339();
-        // Safe because: RFC 3339 begins with the ten characters of a date.
-        text.get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
+        tashkent_day(self.clock.now())
     }
 
     /// A profile for `user`, within the number that may be under way at once.

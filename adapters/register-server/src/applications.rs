@@ -35,7 +35,7 @@ use crate::server::StartError;
 
 /// What the handlers of applications share.
 pub(crate) struct Applications {
-    store: Store,
+    pub(crate) store: Store,
     timetable: Timetable,
     /// Wakes the task of monitoring.
     wake: Notify,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
+use register::access::{Officer, Officers};
+use register::life_event::EventKind;
 use register::source::{SourceKind, SourceName};
 use register_store::StoreConfig;
 use schemas::identifier::{ClientId, ServiceId};
@@ -167,7 +169,8 @@ pub struct RegisterConfig {
     /// Families rated at once by monthly monitoring.
     #[serde(default = "default_monitored")]
     pub concurrent_monitored_count: usize,
-    /// Where applications are kept; without it the register gives profiles only.
+    /// Where applications, cases, cards and life events are kept; without it the register gives
+    /// profiles only.
     pub store: Option<StoreConfig>,
     /// Questions in a row that a source leaves unanswered before it is left alone.
     #[serde(default = "default_breaker_failures")]
@@ -177,6 +180,34 @@ pub struct RegisterConfig {
     pub breaker_rest_ms: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
+    /// The officers and what they may do; nobody else may anything.
+    #[serde(default)]
+    officers: Vec<Officer>,
+    /// The signing of answers about Social Cards; without it none are given.
+    pub card: Option<CardConfig>,
+    /// Who may tell life events; nobody else may.
+    #[serde(default)]
+    pub event_sources: Vec<EventSource>,
+}
+
+/// The signing of answers about Social Cards.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardConfig {
+    /// An Ed25519 key, PKCS#8 PEM, mode 0600.
+    pub key_file: PathBuf,
+}
+
+/// A system that tells life events.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSource {
+    /// The subsystem, as its exchanges name it in `X-Road-Client`.
+    pub client: ClientId,
+    /// The register's name for it.
+    pub name: SourceName,
+    /// The kinds of events that it may tell.
+    pub kinds: Vec<EventKind>,
 }
 
 fn get() -> Method {
@@ -277,7 +308,33 @@ impl RegisterConfig {
         let registries = of_kind(SourceKind::CivilRegistry);
         require(registries == 1, "sources", "list exactly one source of kind civil-registry")?;
         let populations = of_kind(SourceKind::Population);
-        require(populations <= 1, "sources", "list at most one source of kind population")
+        require(populations <= 1, "sources", "list at most one source of kind population")?;
+        self.check_desk()
+    }
+
+    fn check_desk(&self) -> Result<(), ConfigError> {
+        let needed = self.card.is_some() || !self.officers.is_empty();
+        let kept = self.store.is_some() || (!needed && self.event_sources.is_empty());
+        require(kept, "store", "say where to keep cases, cards and life events")?;
+        if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
+            let repair = "give exactly one of directory and postgres, and a key_file to postgres";
+            require(false, "store", repair)?;
+        }
+        let sources = &self.event_sources;
+        let twice = |at: usize, source: &EventSource| {
+            let same =
+                |other: &EventSource| other.client == source.client || other.name == source.name;
+            sources.iter().take(at).any(same)
+        };
+        let unique = !sources.iter().enumerate().any(|(at, source)| twice(at, source));
+        require(unique, "event_sources", "list every client and every name once")?;
+        self.officers().map(drop)
+    }
+
+    /// The table of officers.
+    pub(crate) fn officers(&self) -> Result<Officers, ConfigError> {
+        let refused = |repair| ConfigError::Value { key: "officers".to_owned(), repair };
+        Officers::new(self.officers.clone()).map_err(refused)
     }
 
     fn check_hub(&self) -> Result<(), ConfigError> {
@@ -449,6 +506,21 @@ wave = 2
             match RegisterConfig::parse(&GOOD.replace(good, bad)) {
                 Err(ConfigError::Value { key, .. }) => assert_eq!(key, wanted, "{bad}"),
                 other => panic!("{bad}: {other:?}"),
+            }
+        }
+        let desk = [
+            ("[[officers]]\nid = \"a\"\nrole = \"officer\"", "store"),
+            ("[card]\nkey_file = \"k\"", "store"),
+            ("[store]\nkey_file = \"k\"", "store"),
+            (
+                "[store]\ndirectory = \"s\"\n[[officers]]\nid = \"a\"\nrole = \"caseworker\"",
+                "officers",
+            ),
+        ];
+        for (more, wanted) in desk {
+            match RegisterConfig::parse(&format!("{GOOD}\n{more}\n")) {
+                Err(ConfigError::Value { key, .. }) => assert_eq!(key, wanted, "{more}"),
+                other => panic!("{more}: {other:?}"),
             }
         }
         let unknown = format!("colour = 1\n{GOOD}");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pki::signer::KeyError;
 use register::rules::{RuleError, Rulebook};
 use register_store::StoreError;
 use schemas::clock::Clock;
@@ -15,8 +16,10 @@ use crate::api::{Register, routes};
 use crate::applications::{Applications, monitoring};
 use crate::collect::WatchedSource;
 use crate::config::{ConfigError, RegisterConfig};
+use crate::desk::{self, Desk, PaymentStops};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::life_event;
 use crate::pages::{self, FaultyWords};
 
 /// Why a register does not start.
@@ -31,12 +34,18 @@ pub enum StartError {
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
-    /// The words of this build's pages are faulty.
-    #[error(transparent)]
-    Words(#[from] FaultyWords),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The key of the cards cannot be read.
+    #[error("register: the key of the Social Cards (`card.key_file`) cannot be used: {0}")]
+    CardKeyFile(#[from] KeyError),
+    /// The key of the cards is of another kind.
+    #[error("register: the key in `card.key_file` is not Ed25519; make one with openssl genpkey")]
+    CardKey,
+    /// The words of this build's pages are faulty.
+    #[error(transparent)]
+    Words(#[from] FaultyWords),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -63,6 +72,19 @@ pub struct RunningRegister {
 /// # Errors
 /// [`StartError`] says what to change.
 pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegister, StartError> {
+    start_with(config, clock, None).await
+}
+
+/// As [`start`], with what stops the payments to people who have died. Without it such stops are
+/// kept as pending.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    config: RegisterConfig,
+    clock: Clock,
+    payments: Option<Arc<dyn PaymentStops>>,
+) -> Result<RunningRegister, StartError> {
     config.check()?;
     let unchecked =
         || ConfigError::Value { key: "hub_url".into(), repair: "write a printable URL" };
@@ -81,8 +103,15 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let pages = config.pages.clone();
     let register = Arc::new(Register { config, sources, hub, clock, rules, places, applications });
     let mut router = routes(register.clone());
+    let mut stopping = None;
     if let Some(config) = pages {
         router = router.merge(pages::routes(register.clone(), &config, address)?);
+    }
+    if let Some(applications) = &register.applications {
+        let store = applications.store.clone();
+        let desk = Desk::open(register.clone(), store, payments).await?;
+        router = router.merge(desk::routes(desk.clone()));
+        stopping = Some(desk);
     }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
@@ -96,6 +125,9 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
             monitoring::run(&register).await;
             Ok(())
         });
+    }
+    if let Some(desk) = stopping {
+        tasks.spawn(async move { life_event::stop_pending(&desk).await });
     }
     tracing::info!(%address, "register listens");
     Ok(RunningRegister { address, ask_to_stop, tasks })

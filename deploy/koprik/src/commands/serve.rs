@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adapter_kit::AdapterConfig;
+use adapter_kit::{AdapterConfig, Outbox};
 use hub_central::{CentralConfig, TimestampAuthorityConfig, start_timestamp_authority};
 use hub_server::HubConfig;
 use register_server::RegisterConfig;
@@ -90,10 +90,14 @@ impl Serve {
     pub(crate) async fn adapter(self, json: bool) -> anyhow::Result<()> {
         let config = AdapterConfig::load(&self.config)?;
         let definition = config.definition()?;
+        let outbox = config.outbox.as_ref().map(|outbox| Outbox::open(&definition, outbox));
+        let outbox = outbox.transpose()?;
         if self.checked(json)? {
             return Ok(());
         }
         let mut adapter = adapter_kit::start(definition, config.listen).await?;
+        // Runs until the adapter ends.
+        let _outbox = outbox.map(Outbox::run);
         announce(json, &json!({ "listen": adapter.address }));
         tokio::select! {
             signal = asked_to_stop() => signal?,
