@@ -1,0 +1,21 @@
+//! SPDCI v1.0.0: the interface by which registries of social protection speak with each other.
+//!
+//! ```text
+//! partner ──POST──► api ──► envelope (token, signature, header) ──► message ──► Registry
+//!         ◄─callback─ courier ◄── state (transactions, deliveries, subscriptions, durable)
+//! ```
+//!
+//! The protocol is here, the data behind [`registry::Registry`]: the social register and adapters
+//! implement it. What the specification leaves open is decided in `docs/spdci.md`. Left out:
+//! encrypted messages (JWE) and file uploads, which are refused by name.
+
+pub mod codes;
+pub mod filter;
+pub mod jws;
+pub mod limits;
+pub mod moment;
+pub mod partner;
+pub mod query;
+pub mod registry;
+pub mod signature;
+pub mod token;

@@ -1,0 +1,228 @@
+//! What a registry gives to the interface: its kinds of records, searches over them, and events.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use serde_json::Value as Json;
+
+use crate::filter::{AttributeType, Attributes, Filter};
+
+/// A kind of record and what may be asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordKind {
+    /// Its name in answers, `reg_record_type`.
+    pub name: String,
+    /// Other names under which partners ask for it.
+    pub aliases: Vec<String>,
+    /// Attributes by which records are found and sorted.
+    pub attributes: BTreeMap<String, AttributeType>,
+    /// Types of identifiers, each with the attribute that holds it.
+    pub identifiers: Vec<(String, String)>,
+}
+
+impl RecordKind {
+    /// A kind without attributes.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let (aliases, attributes, identifiers) = Default::default();
+        Self { name: name.to_owned(), aliases, attributes, identifiers }
+    }
+
+    /// The same kind, also called `name`.
+    #[must_use]
+    pub fn also_called(mut self, name: &str) -> Self {
+        self.aliases.push(name.to_owned());
+        self
+    }
+
+    /// The same kind with one more attribute.
+    #[must_use]
+    pub fn attribute_of(mut self, name: &str, kind: AttributeType) -> Self {
+        self.attributes.insert(name.to_owned(), kind);
+        self
+    }
+
+    /// The same kind, found by identifiers of `kind`, which `attribute` holds.
+    #[must_use]
+    pub fn identified_by(mut self, kind: &str, attribute: &str) -> Self {
+        self.identifiers.push((kind.to_owned(), attribute.to_owned()));
+        self
+    }
+
+    /// The type of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<AttributeType> {
+        self.attributes.get(name).copied()
+    }
+
+    /// Whether `name` means this kind: the name itself, an alias, or either behind a prefix such as
+    /// `spdci-extensions-dci:`.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = name.rsplit(':').next().unwrap_or(name);
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+}
+
+/// What a registry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// `reg_type`, such as `ns:org:RegistryType:Social`.
+    pub registry_type: String,
+    /// The kinds of records; the first is meant when a search names none.
+    pub kinds: Vec<RecordKind>,
+    /// Events that can be subscribed to.
+    pub events: Vec<String>,
+}
+
+impl Description {
+    /// The kind that a search or subscription means; the first when it names none.
+    #[must_use]
+    pub fn kind(&self, name: Option<&str>) -> Option<&RecordKind> {
+        match name {
+            Some(name) => self.kinds.iter().find(|kind| kind.is_called(name)),
+            None => self.kinds.first(),
+        }
+    }
+}
+
+/// The order of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// The attribute.
+    pub attribute: String,
+    /// The direction.
+    pub order: Order,
+}
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// A page of an answer; pages count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Records on a page.
+    pub size: u64,
+    /// The page.
+    pub number: u64,
+}
+
+impl Page {
+    /// Records before this page.
+    #[must_use]
+    pub fn skipped_count(&self) -> u64 {
+        self.size.saturating_mul(self.number.saturating_sub(1))
+    }
+}
+
+/// A search that has been read and checked.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// The kind of records.
+    pub kind: &'a RecordKind,
+    /// What they have to be.
+    pub filter: Filter,
+    /// Their order; ties are broken by the registry, always in the same way.
+    pub sort: Vec<Sort>,
+    /// The page that is asked for.
+    pub page: Page,
+}
+
+/// A record of an answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What is sent.
+    pub record: Json,
+    /// Its attributes.
+    pub attributes: Attributes,
+}
+
+/// A page of records. Its `Debug` shows numbers only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The records of the page.
+    pub entries: Vec<Entry>,
+    /// Records on all pages.
+    pub total_count: u64,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Found {{ {} of {} }}", self.entries.len(), self.total_count)
+    }
+}
+
+/// Something that has happened to a record.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the registry's order of events, from 1.
+    pub sequence: u64,
+    /// Its type, one of [`Description::events`].
+    pub event_type: String,
+    /// The kind of its record.
+    pub kind: String,
+    /// The record as it is now.
+    pub entry: Entry,
+}
+
+/// Why a registry gives no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryFault {
+    /// The query fits more records than the registry goes through.
+    #[error("the query fits too many records; narrow it")]
+    TooMany,
+    /// The source of the records cannot be asked; the text is for the log.
+    #[error("the registry's records cannot be read: {0}")]
+    Unavailable(String),
+}
+
+/// A registry, asked by the interface. Calls may run at once; none writes but [`Registry::enrol`].
+pub trait Registry: Send + Sync + 'static {
+    /// What the registry is; the same at every call.
+    fn description(&self) -> &Description;
+
+    /// The page of records that a search means, in its order, and how many there are in all.
+    ///
+    /// # Errors
+    /// [`RegistryFault`].
+    fn search(
+        &self,
+        search: &Search<'_>,
+    ) -> impl Future<Output = Result<Found, RegistryFault>> + Send;
+
+    /// Events after `after` in their order, at most `limit_count`; 0 is before the first.
+    ///
+    /// # Errors
+    /// [`RegistryFault`].
+    fn events(
+        &self,
+        after: u64,
+        limit_count: usize,
+    ) -> impl Future<Output = Result<Vec<Event>, RegistryFault>> + Send;
+
+    /// The sequence of the latest event; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`RegistryFault`].
+    fn latest(&self) -> impl Future<Output = Result<u64, RegistryFault>> + Send;
+
+    /// Takes the beneficiaries that a programme's system reports (IBR); `None` when this registry
+    /// is none of beneficiaries. For each, the reason for which it is not taken.
+    ///
+    /// # Errors
+    /// [`RegistryFault`].
+    fn enrol(
+        &self,
+        partner: &str,
+        beneficiaries: &[Json],
+    ) -> impl Future<Output = Result<Option<Vec<Result<(), String>>>, RegistryFault>> + Send {
+        let _ = (partner, beneficiaries);
+        std::future::ready(Ok(None))
+    }
+}
