@@ -84,6 +84,8 @@ impl ErrorCode {
 pub struct Refusal {
     /// The code.
     pub code: ErrorCode,
+    /// The reason code of the header, where the specification has one.
+    pub reason: Option<Reason>,
     /// Side, cause and repair.
     pub message: String,
 }
@@ -92,7 +94,7 @@ impl Refusal {
     /// A refusal with its text.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, reason: None, message: message.into() }
     }
 
     /// A body that is not what the OpenAPI document says.
@@ -104,7 +106,8 @@ impl Refusal {
     /// A header or message part refused for a reason of its own.
     #[must_use]
     pub fn reason(reason: Reason, message: &str) -> Self {
-        Self::bad(format!("{}: {message}", reason.as_str()))
+        let text = format!("{}: {message}", reason.as_str());
+        Self { reason: Some(reason), ..Self::bad(text) }
     }
 }
 

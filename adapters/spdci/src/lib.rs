@@ -10,6 +10,7 @@
 //! encrypted messages (JWE) and file uploads, which are refused by name.
 
 pub mod codes;
+pub mod envelope;
 pub mod filter;
 pub mod jws;
 pub mod limits;
@@ -17,5 +18,7 @@ pub mod moment;
 pub mod partner;
 pub mod query;
 pub mod registry;
+pub mod search;
 pub mod signature;
+pub mod state;
 pub mod token;

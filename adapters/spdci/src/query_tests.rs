@@ -7,7 +7,7 @@ use crate::filter::{AttributeType, Attributes, Value};
 use crate::registry::RecordKind;
 
 fn kind() -> RecordKind {
-    RecordKind::new("Group")
+    RecordKind::new("ns:org:RegistryType:Social", "Group")
         .attribute_of("group_size", AttributeType::Number)
         .attribute_of("district", AttributeType::Text)
         .attribute_of("uin", AttributeType::Text)

@@ -10,6 +10,8 @@ use crate::filter::{AttributeType, Attributes, Filter};
 /// A kind of record and what may be asked of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordKind {
+    /// The registry that it belongs to in answers, `reg_type`, such as `ns:org:RegistryType:Social`.
+    pub registry_type: String,
     /// Its name in answers, `reg_record_type`.
     pub name: String,
     /// Other names under which partners ask for it.
@@ -23,9 +25,10 @@ pub struct RecordKind {
 impl RecordKind {
     /// A kind without attributes.
     #[must_use]
-    pub fn new(name: &str) -> Self {
+    pub fn new(registry_type: &str, name: &str) -> Self {
         let (aliases, attributes, identifiers) = Default::default();
-        Self { name: name.to_owned(), aliases, attributes, identifiers }
+        let (registry_type, name) = (registry_type.to_owned(), name.to_owned());
+        Self { registry_type, name, aliases, attributes, identifiers }
     }
 
     /// The same kind, also called `name`.
@@ -67,8 +70,6 @@ impl RecordKind {
 /// What a registry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// `reg_type`, such as `ns:org:RegistryType:Social`.
-    pub registry_type: String,
     /// The kinds of records; the first is meant when a search names none.
     pub kinds: Vec<RecordKind>,
     /// Events that can be subscribed to.
@@ -76,14 +77,30 @@ pub struct Description {
 }
 
 impl Description {
-    /// The kind that a search or subscription means; the first when it names none.
+    /// The kind that a search or subscription means by record type and registry type; the first
+    /// that fits what it names.
     #[must_use]
-    pub fn kind(&self, name: Option<&str>) -> Option<&RecordKind> {
-        match name {
-            Some(name) => self.kinds.iter().find(|kind| kind.is_called(name)),
-            None => self.kinds.first(),
-        }
+    pub fn kind(&self, name: Option<&str>, registry_type: Option<&str>) -> Option<&RecordKind> {
+        let of_type = |kind: &&RecordKind| {
+            registry_type.is_none_or(|wanted| short(wanted) == short(&kind.registry_type))
+        };
+        let named = |kind: &&RecordKind| name.is_none_or(|name| kind.is_called(name));
+        self.kinds.iter().filter(of_type).find(named)
     }
+
+    /// The event that is meant, with or without a prefix, in any case.
+    #[must_use]
+    pub fn event(&self, name: &str) -> Option<&str> {
+        let name = name.rsplit(':').next().unwrap_or(name);
+        self.events.iter().map(String::as_str).find(|event| event.eq_ignore_ascii_case(name))
+    }
+}
+
+/// `Social` of `ns:org:RegistryType:Social`. The documents call civil registries `Civil`, their
+/// test data `CRVS`.
+fn short(registry_type: &str) -> String {
+    let short = registry_type.rsplit(':').next().unwrap_or(registry_type).to_ascii_lowercase();
+    if short == "crvs" { "civil".to_owned() } else { short }
 }
 
 /// The order of an answer.
