@@ -89,7 +89,8 @@ impl Expected<'_> {
         self.check_signature(envelope.signature.as_deref(), &signed, now)?;
         self.check(&header, now)?;
         if header.is_msg_encrypted || envelope.message.get("ciphertext").is_some() {
-            let text = "sender: encrypted messages are not read here; send the message plain over TLS";
+            let text =
+                "sender: encrypted messages are not read here; send the message plain over TLS";
             return Err(Refusal::new(ErrorCode::Encryption, text));
         }
         Ok(Received { header, message: envelope.message, signed })
@@ -113,7 +114,10 @@ impl Expected<'_> {
         let signer = Signer { id: &self.partner.id, keys: &self.partner.keys };
         match signature.filter(|text| !text.is_empty()) {
             _ if self.partner.unsigned && self.partner.keys.is_empty() => {
-                tracing::warn!(partner = self.partner.id, "unsigned message of a test sender taken");
+                tracing::warn!(
+                    partner = self.partner.id,
+                    "unsigned message of a test sender taken"
+                );
                 Ok(())
             }
             Some(text) => signature::verify(text, signed, signer, now),

@@ -9,16 +9,27 @@
 //! implement it. What the specification leaves open is decided in `docs/spdci.md`. Left out:
 //! encrypted messages (JWE) and file uploads, which are refused by name.
 
+mod api;
+pub mod beneficiaries;
 pub mod codes;
+pub mod courier;
 pub mod envelope;
 pub mod filter;
 pub mod jws;
 pub mod limits;
 pub mod moment;
 pub mod partner;
+pub mod post;
 pub mod query;
 pub mod registry;
 pub mod search;
+pub mod service;
 pub mod signature;
 pub mod state;
+pub mod status;
+pub mod subject;
+pub mod subscribe;
 pub mod token;
+
+pub use api::routes;
+pub use service::{Service, SpdciConfig, SpdciFault};

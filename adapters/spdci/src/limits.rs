@@ -33,9 +33,13 @@ pub const SKEW: Duration = Duration::from_secs(60);
 /// How old a message may be; its id is remembered longer than that, so that none is taken twice.
 pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Messages of one partner that wait for their answer to be delivered.
-pub const WAITING_MAX_COUNT: usize = 1_000;
-/// Subscriptions of one partner.
+pub const WAITING_MAX_COUNT: usize = 200;
+/// Subscriptions of one partner in force.
 pub const SUBSCRIPTIONS_MAX_COUNT: usize = 1_000;
+/// How long a callback under way is left alone by other nodes.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// Transactions in one answer about their status.
+pub const STATUSES_MAX_COUNT: usize = 100;
 /// Attempts to deliver one callback; with the waits below they span about a day.
 pub const ATTEMPTS_MAX_COUNT: u32 = 16;
 /// Wait before the second attempt; it doubles.

@@ -74,7 +74,8 @@ impl SearchMessage {
             check_locale(item.locale.as_deref())?;
             let form = item.search_criteria.query_type.as_str();
             if !["idtype-value", "expression", "predicate", "graphql"].contains(&form) {
-                let text = "sender: query_type is idtype-value, expression or predicate; correct it";
+                let text =
+                    "sender: query_type is idtype-value, expression or predicate; correct it";
                 return Err(Refusal::bad(text));
             }
         }
@@ -104,10 +105,13 @@ impl SearchMessage {
             answers.push(item.render(found, now));
         }
         let status = if succeeded { Status::Succeeded } else { Status::Rejected };
-        Ok((status, json!({
-            "transaction_id": self.transaction_id, "correlation_id": correlation_id,
-            "search_response": answers,
-        })))
+        Ok((
+            status,
+            json!({
+                "transaction_id": self.transaction_id, "correlation_id": correlation_id,
+                "search_response": answers,
+            }),
+        ))
     }
 }
 
@@ -135,14 +139,13 @@ impl SearchItem {
         }
     }
 
-    fn read<'a>(&self, description: &'a Description) -> Result<Search<'a>, Rejection> {
+    pub(crate) fn read<'a>(&self, description: &'a Description) -> Result<Search<'a>, Rejection> {
         let criteria = &self.search_criteria;
         let query = Query { form: &criteria.query_type, body: &criteria.query };
         let entity = criteria.response_entity.as_deref();
         let named = criteria.reg_record_type.as_deref().or(entity).or(query.collection());
         let kind = description.kind(named, criteria.reg_type.as_deref()).ok_or_else(|| {
-            let known: Vec<_> =
-                description.kinds.iter().map(|kind| kind.name.as_str()).collect();
+            let known: Vec<_> = description.kinds.iter().map(|kind| kind.name.as_str()).collect();
             let text = format!("this registry has records of type {}", known.join(", "));
             Rejection::new(Reason::Criteria, text)
         })?;
@@ -154,11 +157,7 @@ impl SearchItem {
         Ok(Search { kind, filter, sort, page })
     }
 
-    fn render(
-        &self,
-        found: Result<(RecordKind, Page, Found), Rejection>,
-        now: UnixMillis,
-    ) -> Json {
+    fn render(&self, found: Result<(RecordKind, Page, Found), Rejection>, now: UnixMillis) -> Json {
         let locale = self.locale.as_deref().unwrap_or("eng");
         let mut answer = json!({
             "reference_id": self.reference_id, "timestamp": now.to_rfc3339(), "locale": locale,
@@ -194,16 +193,17 @@ impl SortItem {
         };
         let attribute = self.attribute_name.clone();
         let known = attribute.filter(|name| kind.attribute(name).is_some());
-        known
-            .map(|attribute| Sort { attribute, order })
-            .ok_or_else(|| Rejection::new(Reason::Sort, "records cannot be sorted by that attribute"))
+        known.map(|attribute| Sort { attribute, order }).ok_or_else(|| {
+            Rejection::new(Reason::Sort, "records cannot be sorted by that attribute")
+        })
     }
 }
 
 fn page(json: Option<&Json>) -> Result<Option<Page>, Rejection> {
     let Some(json) = json else { return Ok(None) };
     let invalid = || {
-        let text = "page_size is 1 to 200, page_number 1 or more and within the first million records";
+        let text =
+            "page_size is 1 to 200, page_number 1 or more and within the first million records";
         Rejection::new(Reason::Pagination, text)
     };
     let whole = |json: &Json| json.as_u64().filter(|number| *number > 0).ok_or_else(invalid);
@@ -265,7 +265,8 @@ pub(crate) fn check_reference<'a>(
     if !(1..=NAME_MAX_CHARS).contains(&id.chars().count()) {
         return Err(Rejection::new(Reason::ReferenceId, "reference_id has 1 to 255 characters"));
     }
-    let twice = Rejection::new(Reason::ReferenceIdDuplicate, "each request has its own reference_id");
+    let twice =
+        Rejection::new(Reason::ReferenceIdDuplicate, "each request has its own reference_id");
     if seen.insert(id) { Ok(()) } else { Err(twice) }
 }
 

@@ -1,27 +1,35 @@
-//! What the interface remembers: messages taken, answers, callbacks to deliver, subscriptions.
+//! What the interface remembers: messages taken, callbacks to deliver, subscriptions.
 //!
-//! [`State`] is the port; [`Memory`] forgets at the end of the process and is for tests.
+//! Each change is one commit of the store: all or nothing, durable on return. A transaction keeps
+//! what came of a message and never its records; queries and records stand in the delivery, under
+//! the key of the person where there is exactly one.
+//!
+//! | crash | after it |
+//! |---|---|
+//! | before a message is taken | the sender has no ACK and sends again |
+//! | after it is taken, before the ACK arrives | sent again, it has the same correlation id and one callback |
+//! | after the answer is found, before it is written | it is found again |
+//! | after a callback is delivered, before that is written | it is delivered again, with the same correlation id |
+//! | after events are read, before notices are written | they are read again: position and notices are one commit |
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use register_store::{Changes, Entity, Store, StoreError, StoreKey, StoreQuery, Stored};
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
+use schemas::pinfl::Pinfl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::envelope::Status;
+use crate::limits::{LEASE, STATUSES_MAX_COUNT};
 
-/// A message that was taken, and its answer once there is one.
+/// A message that was taken, and what came of it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transaction {
-    /// The registry's own id of it.
+    /// The registry's own id of it: a hash of partner and message id, so that a repeated message
+    /// has it again.
     pub correlation_id: String,
     /// The partner.
     pub partner: String,
-    /// The partner's id of the message.
-    pub message_id: String,
     /// SHA-256 of header and message, so that a repetition is told from another message.
     pub digest: Sha256,
     /// The partner's id of the transaction.
@@ -32,16 +40,14 @@ pub struct Transaction {
     pub action: String,
     /// When it was taken.
     pub received_at: UnixMillis,
-    /// The message, until it has been answered.
-    pub request: Option<Json>,
-    /// The answer's status and message.
-    pub answer: Option<(Status, Json)>,
+    /// The answer without records; `None` while it is awaited.
+    pub answer: Option<Json>,
 }
 
 /// A callback to deliver.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Its id: that of the transaction it answers, or one of its own.
+    /// Its id: the correlation id of the transaction that it answers, or one of its own.
     pub id: String,
     /// The partner.
     pub partner: String,
@@ -49,12 +55,23 @@ pub struct Delivery {
     pub uri: String,
     /// `on-search` and its kin, `notify`.
     pub action: String,
-    /// Status, number of requests and message; `None` until the transaction has been answered.
-    pub message: Option<(Status, usize, Json)>,
+    /// The one person that it is about.
+    pub subject: Option<Pinfl>,
+    /// What it carries.
+    pub content: Content,
     /// Attempts made.
     pub attempts_count: u32,
     /// When the next attempt is due.
     pub due_at: UnixMillis,
+}
+
+/// What a delivery carries.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    /// The message to be answered first.
+    Request(Json),
+    /// Status, number of requests and message to send.
+    Answer(Status, usize, Json),
 }
 
 /// A subscription.
@@ -66,12 +83,14 @@ pub struct Subscription {
     pub partner: String,
     /// The event.
     pub event: String,
-    /// The kind of records that notices carry.
-    pub kind: String,
+    /// The kind of records that notices carry, with its registry type.
+    pub kind: (String, String),
     /// The form of the filter.
     pub form: String,
     /// The filter, as it came.
     pub filter: Json,
+    /// The one person that the filter is about.
+    pub subject: Option<Pinfl>,
     /// Where notices go.
     pub uri: String,
     /// From when on, if said.
@@ -84,13 +103,109 @@ pub struct Subscription {
     pub after: u64,
 }
 
-/// What came of a message.
+/// The event up to which all subscribers have their notices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Its sequence.
+    pub sequence: u64,
+}
+
+impl Entity for Transaction {
+    const KIND: &'static str = "spdci-transaction";
+
+    fn id(&self) -> String {
+        self.correlation_id.clone()
+    }
+
+    fn subject(&self) -> Option<Pinfl> {
+        None
+    }
+
+    fn keys(&self) -> Vec<StoreKey> {
+        let mut references = self.reference_ids.clone();
+        references.sort();
+        references.dedup();
+        let reference = |id: &String| StoreKey::plain("reference", own(&self.partner, id));
+        let mut keys =
+            vec![StoreKey::plain("transaction", own(&self.partner, &self.transaction_id))];
+        keys.extend(references.iter().map(reference));
+        keys
+    }
+}
+
+impl Entity for Delivery {
+    const KIND: &'static str = "spdci-delivery";
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn subject(&self) -> Option<Pinfl> {
+        self.subject
+    }
+
+    fn keys(&self) -> Vec<StoreKey> {
+        vec![StoreKey::plain("due", due(self.due_at)), StoreKey::plain("partner", &self.partner)]
+    }
+}
+
+impl Entity for Subscription {
+    const KIND: &'static str = "spdci-subscription";
+
+    fn id(&self) -> String {
+        self.code.clone()
+    }
+
+    fn subject(&self) -> Option<Pinfl> {
+        self.subject
+    }
+
+    fn keys(&self) -> Vec<StoreKey> {
+        let active = if self.active { "yes" } else { "no" };
+        let of_partner = format!("{active}/{}", self.partner);
+        vec![StoreKey::plain("active", active), StoreKey::plain("of-partner", of_partner)]
+    }
+}
+
+impl Entity for Position {
+    const KIND: &'static str = "spdci-position";
+
+    fn id(&self) -> String {
+        "position".to_owned()
+    }
+
+    fn subject(&self) -> Option<Pinfl> {
+        None
+    }
+
+    fn keys(&self) -> Vec<StoreKey> {
+        Vec::new()
+    }
+}
+
+/// A partner's id as key: hashed, because partners choose it and may write anything there.
+fn own(partner: &str, id: &str) -> String {
+    Sha256::of_parts(&[partner.as_bytes(), b"\0", id.as_bytes()]).to_string()
+}
+
+/// A moment as text that sorts.
+fn due(at: UnixMillis) -> String {
+    format!("{:020}", at.0)
+}
+
+/// The correlation id of a partner's message.
+#[must_use]
+pub fn correlation_id(partner: &str, message_id: &str) -> String {
+    own(partner, message_id).chars().take(32).collect()
+}
+
+/// What came of taking a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// It is new and has been taken.
+    /// It is new.
     New,
-    /// It was taken before, under this correlation id.
-    Before(String),
+    /// It was taken before.
+    Before,
     /// Its id was used for another message.
     Another,
 }
@@ -106,210 +221,157 @@ pub enum Lookup {
     References(Vec<String>),
 }
 
-/// The state cannot be read or written; the text is for the log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the state of the SPDCI interface cannot be used: {0}")]
-pub struct StateFault(pub String);
+/// The memory of the interface.
+#[derive(Clone, Debug)]
+pub struct State(Store);
 
-/// Durable memory of the interface. Every change is all or nothing and durable on return; calls may
-/// run at once.
-pub trait State: Send + Sync + 'static {
-    /// Takes a message under its partner's id for it, with the callback that will answer it.
-    fn begin(
-        &self,
-        transaction: &Transaction,
-        delivery: Option<&Delivery>,
-    ) -> impl Future<Output = Result<Begun, StateFault>> + Send;
+type Result<T> = std::result::Result<T, StoreError>;
 
-    /// Writes the answer of a transaction, the subscriptions that it makes or ends, and the callback.
-    fn answer(
-        &self,
-        transaction: &Transaction,
-        subscriptions: &[Subscription],
-        delivery: Option<&Delivery>,
-    ) -> impl Future<Output = Result<(), StateFault>> + Send;
+impl State {
+    /// Keeps everything in a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
 
-    /// A partner's transactions, latest first, at most 100.
-    fn find(
-        &self,
-        partner: &str,
-        lookup: &Lookup,
-    ) -> impl Future<Output = Result<Vec<Transaction>, StateFault>> + Send;
+    /// Takes a message, with the callback that will answer it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn begin(&self, new: &Transaction, delivery: Option<&Delivery>) -> Result<Begun> {
+        let mut changes = Changes::new().insert(new)?;
+        if let Some(delivery) = delivery {
+            changes = changes.insert(delivery)?;
+        }
+        match self.0.commit(changes).await {
+            Ok(()) => Ok(Begun::New),
+            Err(StoreError::Conflict { .. }) => {
+                let before = self.0.get::<Transaction>(&new.correlation_id).await?;
+                let same = before.is_some_and(|before| before.value.digest == new.digest);
+                Ok(if same { Begun::Before } else { Begun::Another })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
 
-    /// Callbacks that are due, earliest first.
-    fn due(
+    /// A transaction by its correlation id.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn transaction(&self, correlation_id: &str) -> Result<Option<Stored<Transaction>>> {
+        self.0.get(correlation_id).await
+    }
+
+    /// Makes changes.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn commit(&self, changes: Changes) -> Result<()> {
+        self.0.commit(changes).await
+    }
+
+    /// A partner's transactions, at most [`STATUSES_MAX_COUNT`].
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn find(&self, partner: &str, lookup: &Lookup) -> Result<Vec<Transaction>> {
+        let by = |key, id: &str| StoreQuery::equal(key, own(partner, id)).limit(STATUSES_MAX_COUNT);
+        let mut found: Vec<Stored<Transaction>> = match lookup {
+            Lookup::Transaction(id) => self.0.find(by("transaction", id)).await?,
+            Lookup::Correlation(id) => self.0.get(id).await?.into_iter().collect(),
+            Lookup::References(ids) => {
+                let mut all = Vec::new();
+                for id in ids.iter().take(STATUSES_MAX_COUNT) {
+                    all.extend(self.0.find(by("reference", id)).await?);
+                }
+                all
+            }
+        };
+        found.retain(|transaction| transaction.value.partner == partner);
+        found.sort_by(|a, b| {
+            let key =
+                |t: &Stored<Transaction>| (t.value.received_at, t.value.correlation_id.clone());
+            key(a).cmp(&key(b))
+        });
+        found.dedup_by(|a, b| a.value.correlation_id == b.value.correlation_id);
+        found.truncate(STATUSES_MAX_COUNT);
+        Ok(found.into_iter().map(|stored| stored.value).collect())
+    }
+
+    /// Takes callbacks that are due for this node: others leave them alone for [`LEASE`].
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn lease(
         &self,
         now: UnixMillis,
         limit_count: usize,
-    ) -> impl Future<Output = Result<Vec<Delivery>, StateFault>> + Send;
-
-    /// Callbacks of a partner that wait, counted up to `limit_count`.
-    fn waiting(
-        &self,
-        partner: &str,
-        limit_count: usize,
-    ) -> impl Future<Output = Result<usize, StateFault>> + Send;
-
-    /// Writes a callback anew, for its next attempt.
-    fn postpone(&self, delivery: &Delivery) -> impl Future<Output = Result<(), StateFault>> + Send;
-
-    /// Forgets a callback: it was delivered, or given up.
-    fn settle(&self, delivery: &Delivery) -> impl Future<Output = Result<(), StateFault>> + Send;
-
-    /// All subscriptions of a partner, or of all; also those that have ended.
-    fn subscriptions(
-        &self,
-        partner: Option<&str>,
-    ) -> impl Future<Output = Result<Vec<Subscription>, StateFault>> + Send;
-
-    /// A subscription by its code.
-    fn subscription(
-        &self,
-        code: &str,
-    ) -> impl Future<Output = Result<Option<Subscription>, StateFault>> + Send;
-
-    /// The event up to which all subscribers have their notices.
-    fn position(&self) -> impl Future<Output = Result<u64, StateFault>> + Send;
-
-    /// Moves the position and adds the notices in one step.
-    fn advance(
-        &self,
-        position: u64,
-        notices: &[Delivery],
-    ) -> impl Future<Output = Result<(), StateFault>> + Send;
-}
-
-/// State that ends with the process, for tests.
-#[derive(Default)]
-pub struct Memory(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    transactions: BTreeMap<String, Transaction>,
-    deliveries: BTreeMap<String, Delivery>,
-    subscriptions: BTreeMap<String, Subscription>,
-    position: u64,
-}
-
-impl Memory {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // A test that panicked while holding it has failed already.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State for Memory {
-    async fn begin(
-        &self,
-        transaction: &Transaction,
-        delivery: Option<&Delivery>,
-    ) -> Result<Begun, StateFault> {
-        let mut kept = self.kept();
-        let of_sender = |other: &&Transaction| {
-            other.partner == transaction.partner && other.message_id == transaction.message_id
-        };
-        if let Some(before) = kept.transactions.values().find(of_sender) {
-            return Ok(match before.digest == transaction.digest {
-                true => Begun::Before(before.correlation_id.clone()),
-                false => Begun::Another,
-            });
-        }
-        kept.transactions.insert(transaction.correlation_id.clone(), transaction.clone());
-        if let Some(delivery) = delivery {
-            kept.deliveries.insert(delivery.id.clone(), delivery.clone());
-        }
-        Ok(Begun::New)
-    }
-
-    async fn answer(
-        &self,
-        transaction: &Transaction,
-        subscriptions: &[Subscription],
-        delivery: Option<&Delivery>,
-    ) -> Result<(), StateFault> {
-        let mut kept = self.kept();
-        kept.transactions.insert(transaction.correlation_id.clone(), transaction.clone());
-        for subscription in subscriptions {
-            kept.subscriptions.insert(subscription.code.clone(), subscription.clone());
-        }
-        if let Some(delivery) = delivery {
-            kept.deliveries.insert(delivery.id.clone(), delivery.clone());
-        }
-        Ok(())
-    }
-
-    async fn find(&self, partner: &str, lookup: &Lookup) -> Result<Vec<Transaction>, StateFault> {
-        let kept = self.kept();
-        let fits = |transaction: &&Transaction| {
-            transaction.partner == partner && lookup.fits(transaction)
-        };
-        let mut found: Vec<_> = kept.transactions.values().filter(fits).cloned().collect();
-        found.sort_by_key(|transaction| std::cmp::Reverse(transaction.received_at));
-        found.truncate(100);
-        Ok(found)
-    }
-
-    async fn due(&self, now: UnixMillis, limit_count: usize) -> Result<Vec<Delivery>, StateFault> {
-        let kept = self.kept();
-        let mut due: Vec<_> =
-            kept.deliveries.values().filter(|delivery| delivery.due_at <= now).cloned().collect();
-        due.sort_by_key(|delivery| delivery.due_at);
-        due.truncate(limit_count);
-        Ok(due)
-    }
-
-    async fn waiting(&self, partner: &str, limit_count: usize) -> Result<usize, StateFault> {
-        let kept = self.kept();
-        let own = kept.deliveries.values().filter(|delivery| delivery.partner == partner);
-        Ok(own.take(limit_count).count())
-    }
-
-    async fn postpone(&self, delivery: &Delivery) -> Result<(), StateFault> {
-        self.kept().deliveries.insert(delivery.id.clone(), delivery.clone());
-        Ok(())
-    }
-
-    async fn settle(&self, delivery: &Delivery) -> Result<(), StateFault> {
-        self.kept().deliveries.remove(&delivery.id);
-        Ok(())
-    }
-
-    async fn subscriptions(&self, partner: Option<&str>) -> Result<Vec<Subscription>, StateFault> {
-        let kept = self.kept();
-        let own = |subscription: &&Subscription| {
-            partner.is_none_or(|partner| subscription.partner == partner)
-        };
-        Ok(kept.subscriptions.values().filter(own).cloned().collect())
-    }
-
-    async fn subscription(&self, code: &str) -> Result<Option<Subscription>, StateFault> {
-        Ok(self.kept().subscriptions.get(code).cloned())
-    }
-
-    async fn position(&self) -> Result<u64, StateFault> {
-        Ok(self.kept().position)
-    }
-
-    async fn advance(&self, position: u64, notices: &[Delivery]) -> Result<(), StateFault> {
-        let mut kept = self.kept();
-        kept.position = position;
-        for notice in notices {
-            kept.deliveries.insert(notice.id.clone(), notice.clone());
-        }
-        Ok(())
-    }
-}
-
-impl Lookup {
-    /// Whether a transaction is meant.
-    #[must_use]
-    pub fn fits(&self, transaction: &Transaction) -> bool {
-        match self {
-            Self::Transaction(id) => transaction.transaction_id == *id,
-            Self::Correlation(id) => transaction.correlation_id == *id,
-            Self::References(ids) => {
-                ids.iter().any(|id| transaction.reference_ids.iter().any(|own| own == id))
+    ) -> Result<Vec<Stored<Delivery>>> {
+        let below = due(UnixMillis(now.0.saturating_add(1)));
+        let found =
+            self.0.find::<Delivery>(StoreQuery::range("due", "", below).limit(limit_count)).await?;
+        let mut leased = Vec::new();
+        for mut delivery in found {
+            delivery.value.due_at = now.plus(LEASE);
+            match self.0.commit(Changes::new().update(&delivery)?).await {
+                Ok(()) => {
+                    delivery.version += 1;
+                    leased.push(delivery);
+                }
+                // Another node was faster.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(fault) => return Err(fault),
             }
         }
+        Ok(leased)
+    }
+
+    /// Callbacks of a partner that wait, counted up to `limit_count`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn waiting_count(&self, partner: &str, limit_count: usize) -> Result<usize> {
+        let query = StoreQuery::equal("partner", partner).limit(limit_count);
+        Ok(self.0.find::<Delivery>(query).await?.len())
+    }
+
+    /// Subscriptions in force of a partner, or of all.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn subscriptions(&self, partner: Option<&str>) -> Result<Vec<Subscription>> {
+        let mut all: Vec<Subscription> = Vec::new();
+        loop {
+            let query = match partner {
+                Some(partner) => StoreQuery::equal("of-partner", format!("yes/{partner}")),
+                None => StoreQuery::equal("active", "yes"),
+            };
+            let query = match all.last() {
+                Some(last) => query.after_id(&last.code),
+                None => query,
+            };
+            let page = self.0.find::<Subscription>(query).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.into_iter().map(|stored| stored.value));
+        }
+    }
+
+    /// A subscription by its code.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn subscription(&self, code: &str) -> Result<Option<Stored<Subscription>>> {
+        let well_formed = code.len() <= 99 && code.bytes().all(|byte| byte.is_ascii_graphic());
+        if well_formed && !code.is_empty() { self.0.get(code).await } else { Ok(None) }
+    }
+
+    /// The event up to which all subscribers have their notices.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn position(&self) -> Result<Option<Stored<Position>>> {
+        self.0.get("position").await
     }
 }
