@@ -17,6 +17,9 @@ pub struct AdapterConfig {
     pub listen: SocketAddr,
     /// A source URL to use instead of the definition's; two banks share one definition so.
     pub source_url: Option<String>,
+    /// The file of its SPDCI interface, where the definition has `[spdci]`; see `spdci::SpdciConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spdci: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used.
@@ -59,6 +62,8 @@ impl AdapterConfig {
             reason: error.message().to_owned(),
         })?;
         config.definition = path.parent().unwrap_or(Path::new(".")).join(&config.definition);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.spdci = config.spdci.map(|file| folder.join(file));
         Ok(config)
     }
 

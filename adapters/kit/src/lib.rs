@@ -35,6 +35,7 @@ mod refusal;
 mod server;
 mod shape;
 mod source;
+pub mod spdci;
 mod statement;
 mod upstream;
 

@@ -26,6 +26,8 @@ pub const BENEFICIARY: &str = "Beneficiary";
 pub(crate) fn routes<R: Registry>() -> Router<Arc<Service<R>>> {
     Router::new()
         .route("/registry/sync/enrolled", post(enrolled::<R>))
+        // Its path in earlier releases of the document.
+        .route("/registry/enrolled", post(enrolled::<R>))
         .route("/registry/sync/enrollment/updates", post(updates::<R>))
 }
 
@@ -36,7 +38,7 @@ async fn enrolled<R: Registry>(
 ) -> Response {
     let answered = async {
         let partner = partner(&service, &headers)?;
-        let received = service.read(partner, ("enrolled", false), &body)?;
+        let received = service.read(partner, ("search", false), &body)?;
         if service.registry.description().kind(Some(BENEFICIARY), None).is_none() {
             return Err(not_here());
         }
@@ -49,9 +51,9 @@ async fn enrolled<R: Registry>(
         let answer = read.answer(&service.registry, id, service.clock.now()).await;
         let (status, message) = answer.map_err(|fault| unavailable(&fault))?;
         service.settle(id, &message).await?;
-        service.seal(partner, "enrolled", (status, 1, &message))
+        service.seal(partner, "on-search", (status, 1, &message))
     };
-    at_once(&service, "enrolled", answered.await)
+    at_once(&service, "on-search", answered.await)
 }
 
 /// The question who is enrolled as a search for beneficiaries.
@@ -74,7 +76,7 @@ async fn updates<R: Registry>(
 ) -> Response {
     let answered = async {
         let partner = partner(&service, &headers)?;
-        let received = service.read(partner, ("enrollment/updates", false), &body)?;
+        let received = service.read(partner, ("notify", false), &body)?;
         let shape = "sender: the message is not an EnrollmentUpdatesRequest with 1 to 100 \
                      beneficiaries; correct it";
         let of = |name: &str| received.message.get(name);
@@ -100,9 +102,9 @@ async fn updates<R: Registry>(
         let message = json!({"transaction_id": transaction_id,
             "correlation_id": transaction.correlation_id, "enrolled_response": entries});
         service.settle(&transaction.correlation_id, &message).await?;
-        service.seal(partner, "enrollment/updates", (status, list.len(), &message))
+        service.seal(partner, "notify", (status, list.len(), &message))
     };
-    at_once(&service, "enrollment/updates", answered.await)
+    at_once(&service, "notify", answered.await)
 }
 
 fn not_here() -> Refusal {

@@ -23,6 +23,7 @@ pub mod post;
 pub mod query;
 pub mod registry;
 pub mod search;
+pub mod server;
 pub mod service;
 pub mod signature;
 pub mod state;
@@ -32,4 +33,5 @@ pub mod subscribe;
 pub mod token;
 
 pub use api::routes;
+pub use server::{RunningSpdci, start};
 pub use service::{Service, SpdciConfig, SpdciFault};

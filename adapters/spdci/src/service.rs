@@ -1,10 +1,11 @@
 //! One registry as a service: what all requests share, and how a message that was taken is answered.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pki::signer::SigningKey;
-use register_store::{Changes, StoreError, Stored};
+use register_store::{Changes, StoreConfig, StoreError, Stored};
 use schemas::clock::Clock;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -22,13 +23,15 @@ use crate::status::{StatusMessage, without_records};
 use crate::subject::subject_of_search;
 use crate::subscribe::{self, SubscribeMessage, Subscriber, UnsubscribeMessage};
 
-/// The interface's part of a configuration file.
+/// The configuration of the interface: a TOML file of its own, or a section of one.
 ///
 /// ```toml
-/// [spdci]
+/// listen = "127.0.0.1:8480"             # behind the hub, or a proxy that ends TLS
 /// id = "sr.uz"                          # sender_id of answers, receiver_id of requests
-/// key_file = "spdci.key"                # Ed25519, PKCS#8, mode 0600: `koprik key new`
-/// [[spdci.partners]]
+/// key_file = "spdci.key"                # Ed25519, mode 0600; made when it is missing
+/// [store]
+/// directory = "/var/lib/koprik/register/spdci"
+/// [[partners]]
 /// id = "spmis.uz"
 /// secret_sha256 = "…"
 /// callbacks = ["https://spmis.uz/registry/"]
@@ -37,6 +40,10 @@ use crate::subscribe::{self, SubscribeMessage, Subscriber, UnsubscribeMessage};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpdciConfig {
+    /// Where it listens, loopback only: TLS is the hub's or a proxy's in front.
+    pub listen: SocketAddr,
+    /// What it remembers.
+    pub store: StoreConfig,
     /// The registry's id.
     pub id: String,
     /// The registry's key; made when the file is missing.
@@ -51,6 +58,26 @@ pub struct SpdciConfig {
     pub partners: Vec<Partner>,
 }
 
+impl SpdciConfig {
+    /// Reads a file; paths in it count from the file.
+    ///
+    /// # Errors
+    /// [`SpdciFault::File`].
+    pub fn load(path: &Path) -> Result<Self, SpdciFault> {
+        let refused = |reason: String| SpdciFault::File { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| refused(error.message().to_owned()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.key_file = folder.join(&config.key_file);
+        config.callback_authorities_file =
+            config.callback_authorities_file.map(|file| folder.join(file));
+        config.store.directory = config.store.directory.map(|directory| folder.join(directory));
+        config.store.key_file = config.store.key_file.map(|file| folder.join(file));
+        Ok(config)
+    }
+}
+
 /// Why the interface does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SpdciFault {
@@ -62,6 +89,26 @@ pub enum SpdciFault {
         /// What to write.
         repair: &'static str,
     },
+    /// The file cannot be read.
+    #[error("spdci: the configuration {path} cannot be read: {reason}; correct the file")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why, without its lines: a URL may hold a password.
+        reason: String,
+    },
+    /// The address cannot be used.
+    #[error("spdci: cannot listen on {address}; choose a free loopback address in `listen`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("spdci: {0}")]
+    Store(#[from] StoreError),
     /// The key cannot be read or made.
     #[error("spdci: the key of the interface cannot be used: {0}")]
     Key(#[from] pki::signer::KeyError),
@@ -97,6 +144,10 @@ impl<R: Registry> Service<R> {
         state: State,
         clock: Clock,
     ) -> Result<Arc<Self>, SpdciFault> {
+        if !config.listen.ip().is_loopback() {
+            let cause = std::io::Error::other("not a loopback address");
+            return Err(SpdciFault::Listen { address: config.listen, cause });
+        }
         for (at, partner) in config.partners.iter().enumerate() {
             let refused = |repair| SpdciFault::Partner { partner: partner.id.clone(), repair };
             partner.check().map_err(refused)?;

@@ -358,6 +358,7 @@ fn write_adapter(layout: &Layout, agency: &Agency) -> anyhow::Result<()> {
         definition: format!("../adapters/{}/definition.toml", agency.definition).into(),
         listen: *listen,
         source_url: Some(layout.database_url(agency.name)),
+        spdci: None,
     };
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;
