@@ -404,7 +404,8 @@ class Client:
             check(other["errors"][0]["code"] == code, text, other)
 
         def with_header(**more):
-            return self.envelope("search", good, **more)
+            header = {**self.header("search"), **more}
+            return {"signature": self.sign(header, good), "header": header, "message": good}
 
         for token in [None, "", "x", "a.b.c", self.token[:-6] + "AAAAAA"]:
             refused("a token", (401, 403), "err.request.unauthorized", with_header(), token=token)
