@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::collect::Collector;
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
+use crate::spdci::Social;
 
 /// Bytes of a request: an identifier and a date fit many times.
 const REQUEST_MAX_BYTES: usize = 4 * 1024;
@@ -34,6 +35,8 @@ pub(crate) struct Register {
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
     pub(crate) places: Semaphore,
+    /// Where families are registered for SPDCI partners.
+    pub(crate) social: Option<Social>,
 }
 
 /// A request for a profile, as sent.
@@ -166,6 +169,12 @@ impl Register {
             elapsed_us = stopwatch.elapsed_us(),
             "profile assembled"
         );
+        if let Some(social) = &self.social
+            && let Err(error) = social.register(&profile).await
+        {
+            // The officer has the profile; the next one of this family registers it.
+            tracing::error!(profile = ticket.parent, %error, "a family is not registered for SPDCI");
+        }
         Ok(profile.seal()?)
     }
 }

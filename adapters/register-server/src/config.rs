@@ -9,6 +9,7 @@ use register::source::{SourceKind, SourceName};
 use schemas::identifier::{ClientId, ServiceId};
 use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
+use spdci::SpdciConfig;
 
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
@@ -134,6 +135,8 @@ pub struct RegisterConfig {
     pub concurrent_profiles_count: usize,
     /// The sources.
     pub sources: Vec<SourceConfig>,
+    /// The register's SPDCI interface; families are registered for it when their profile is assembled.
+    pub spdci: Option<SpdciConfig>,
 }
 
 fn get() -> Method {

@@ -13,6 +13,7 @@ mod hub_client;
 mod hub_connection;
 mod reading;
 mod server;
+pub mod spdci;
 
 pub use config::{ConfigError, RegisterConfig};
 pub use server::{RunningRegister, StartError, start};

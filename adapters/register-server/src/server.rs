@@ -6,6 +6,7 @@ use std::sync::Arc;
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
+use spdci::{RunningSpdci, SpdciFault};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use crate::api::{Register, routes};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::spdci::Social;
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum StartError {
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The SPDCI interface cannot start.
+    #[error(transparent)]
+    Spdci(#[from] SpdciFault),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -43,6 +48,8 @@ pub enum StartError {
 pub struct RunningRegister {
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// The SPDCI interface, where there is one.
+    pub spdci: Option<RunningSpdci<Social>>,
     ask_to_stop: oneshot::Sender<()>,
     /// The server's task; its owner is this value.
     tasks: JoinSet<std::io::Result<()>>,
@@ -52,7 +59,10 @@ pub struct RunningRegister {
 ///
 /// # Errors
 /// [`StartError`] says what to change.
-pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegister, StartError> {
+pub async fn start(
+    mut config: RegisterConfig,
+    clock: Clock,
+) -> Result<RunningRegister, StartError> {
     config.check()?;
     let unchecked =
         || ConfigError::Value { key: "hub_url".into(), repair: "write a printable URL" };
@@ -63,7 +73,15 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let spdci = match config.spdci.take() {
+        Some(config) => {
+            let own = clock.clone();
+            Some(spdci::start(config, clock.clone(), |store| Social::new(store, own)).await?)
+        }
+        None => None,
+    };
+    let social = spdci.as_ref().map(|running| running.service.registry.clone());
+    let router = routes(Arc::new(Register { config, hub, clock, rules, places, social }));
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -72,7 +90,7 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         axum::serve(listener, router).with_graceful_shutdown(stop).await
     });
     tracing::info!(%address, "register listens");
-    Ok(RunningRegister { address, ask_to_stop, tasks })
+    Ok(RunningRegister { address, spdci, ask_to_stop, tasks })
 }
 
 impl RunningRegister {
@@ -84,5 +102,8 @@ impl RunningRegister {
             tracing::warn!("register stopped with requests under way");
         }
         self.tasks.shutdown().await;
+        if let Some(spdci) = self.spdci.take() {
+            spdci.stop().await;
+        }
     }
 }

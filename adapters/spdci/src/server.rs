@@ -63,6 +63,12 @@ async fn asked(mut stopped: watch::Receiver<()>) {
     let _ = stopped.changed().await;
 }
 
+impl<R> std::fmt::Debug for RunningSpdci<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RunningSpdci({})", self.address)
+    }
+}
+
 impl<R> RunningSpdci<R> {
     /// Stops in order, in at most 10 s.
     pub async fn stop(mut self) {
