@@ -141,26 +141,31 @@ impl Registry for SqlRegistry {
         Ok(Found { entries, total_count })
     }
 
-    async fn events(&self, after: u64, limit_count: usize) -> Result<Vec<Event>, RegistryFault> {
+    async fn events(
+        &self,
+        after: u64,
+        limit_count: usize,
+    ) -> Result<(Vec<Event>, u64), RegistryFault> {
         let (Some(rows), Some(section)) = (&self.section.after, self.section.records.first())
         else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), after));
         };
         let sql = format!(
             "SELECT * FROM ({rows}) AS event WHERE sequence > $1 ORDER BY sequence LIMIT {limit_count}"
         );
-        let after = Binding::Integer(i64::try_from(after).unwrap_or(i64::MAX));
-        let mut events = Vec::new();
-        for row in self.ask(sql, &[after], limit_count).await? {
+        let bound = Binding::Integer(i64::try_from(after).unwrap_or(i64::MAX));
+        let (mut events, mut until) = (Vec::new(), after);
+        for row in self.ask(sql, &[bound], limit_count).await? {
             let text =
                 |name: &str| column_of(&row, name).and_then(Json::as_str).unwrap_or_default();
             let sequence = unsigned(&row, "sequence").ok_or_else(gone)?;
+            until = sequence;
             // A record that is gone by now has nothing to tell.
             let Some(entry) = self.record(section, text("key")).await? else { continue };
             let (event_type, kind) = (text("event").to_owned(), section.name.clone());
             events.push(Event { sequence, event_type, kind, entry });
         }
-        Ok(events)
+        Ok((events, until))
     }
 
     async fn latest(&self) -> Result<u64, RegistryFault> {

@@ -25,6 +25,8 @@ use crate::subscribe::notice;
 
 /// How often the courier looks when nothing wakes it: events of a source do not wake it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Notices in one commit; the store takes 1 000 documents.
+const NOTICES_AT_ONCE_COUNT: usize = 500;
 
 /// Runs until `stop` ends; then lets callbacks under way end.
 pub async fn run<R: Registry>(service: Arc<Service<R>>, stop: impl Future<Output = ()>) {
@@ -112,40 +114,61 @@ async fn postpone<R: Registry>(service: &Service<R>, mut delivery: Stored<Delive
     }
 }
 
-/// Writes a notice for every subscriber of every new event, and moves on, in one commit.
+/// Writes a notice for every subscriber of every new event, and moves on with the event's last ones.
 async fn tell<R: Registry>(service: &Service<R>) -> Result<(), Unanswered> {
-    let subscriptions = service.state.subscriptions(None).await?;
-    let before = service.state.position().await?;
-    let after = before.as_ref().map_or(0, |position| position.value.sequence);
+    let mut position = service.state.position().await?;
+    let after = position.as_ref().map_or(0, |position| position.value.sequence);
     let latest = service.registry.latest().await?;
     if latest <= after {
         return Ok(());
     }
+    let subscriptions = service.state.subscriptions(None).await?;
     // Without subscribers events are passed over, not read.
     let (events, until) = match subscriptions.is_empty() {
         true => (Vec::new(), latest),
-        false => {
-            let events = service.registry.events(after, EVENTS_AT_ONCE_COUNT).await?;
-            let until = events.last().map_or(latest, |event| event.sequence);
-            (events, until)
-        }
+        false => service.registry.events(after, EVENTS_AT_ONCE_COUNT).await?,
     };
     let now = service.clock.now();
-    let mut changes = Changes::new();
-    for event in &events {
-        for subscription in &subscriptions {
-            let told = notice(subscription, event, service.registry.description(), now);
-            if let Some(message) = told {
-                changes = changes.insert(&delivery(subscription, message, now))?;
-            }
-        }
+    let description = service.registry.description();
+    for together in events.chunk_by(|a, b| a.sequence == b.sequence) {
+        let told = together.iter().flat_map(|event| {
+            subscriptions.iter().filter_map(move |subscription| {
+                let message = notice(subscription, event, description, now)?;
+                Some(delivery(subscription, message, now))
+            })
+        });
+        let notices: Vec<Delivery> = told.collect();
+        let sequence = together.first().map_or(after, |event| event.sequence);
+        position = Some(write(service, position, sequence, &notices).await?);
     }
-    let position = Position { sequence: until };
-    changes = match before {
-        Some(before) => changes.update(&Stored { value: position, ..before })?,
-        None => changes.insert(&position)?,
+    write(service, position, until, &[]).await.map(drop)
+}
+
+/// Writes notices and the position; many notices in several commits, the position with the last.
+async fn write<R: Registry>(
+    service: &Service<R>,
+    position: Option<Stored<Position>>,
+    sequence: u64,
+    notices: &[Delivery],
+) -> Result<Stored<Position>, Unanswered> {
+    let mut changes = Changes::new();
+    for (at, notice) in notices.iter().enumerate() {
+        if at > 0 && at.is_multiple_of(NOTICES_AT_ONCE_COUNT) {
+            service.state.commit(changes).await?;
+            changes = Changes::new();
+        }
+        changes = changes.insert(notice)?;
+    }
+    let value = Position { sequence };
+    let (changes, version) = match position {
+        Some(before) => {
+            let version = before.version + 1;
+            (changes.update(&Stored { value: value.clone(), ..before })?, version)
+        }
+        None => (changes.insert(&value)?, 1),
     };
-    Ok(service.state.commit(changes).await?)
+    service.state.commit(changes).await?;
+    Ok(Stored { value, version })
 }
 
 fn delivery(

@@ -213,7 +213,8 @@ pub trait Registry: Send + Sync + 'static {
         search: &Search<'_>,
     ) -> impl Future<Output = Result<Found, RegistryFault>> + Send;
 
-    /// Events after `after` in their order, at most `limit_count`; 0 is before the first.
+    /// Events after `after` in their order, about `limit_count`, and the sequence up to which they
+    /// were read: what has nothing to tell any more is left out. 0 is before the first.
     ///
     /// # Errors
     /// [`RegistryFault`].
@@ -221,7 +222,7 @@ pub trait Registry: Send + Sync + 'static {
         &self,
         after: u64,
         limit_count: usize,
-    ) -> impl Future<Output = Result<Vec<Event>, RegistryFault>> + Send;
+    ) -> impl Future<Output = Result<(Vec<Event>, u64), RegistryFault>> + Send;
 
     /// The sequence of the latest event; 0 when there is none.
     ///

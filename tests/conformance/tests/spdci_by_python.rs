@@ -264,3 +264,159 @@ pub(crate) async fn behind_hubs(
     let edge = federation.layout.place(federation::layout::REGISTER_HUB).unwrap().edge_plain;
     (federation, format!("http://{edge}/r1/{id}"))
 }
+
+/// The `[spdci]` section of a register's configuration file.
+fn section(config: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut out = format!(
+        "\n[spdci]\nlisten = \"127.0.0.1:0\"\nid = \"{}\"\nkey_file = \"{}\"\n\n\
+         [spdci.store]\ndirectory = \"{}\"\n\n[[spdci.partners]]\nid = \"spmis.uz\"\n\
+         secret_sha256 = \"{}\"\ncallbacks = [\"{}\"]\n",
+        text(&config["id"]),
+        text(&config["key_file"]),
+        text(&config["store"]),
+        text(&config["secret_sha256"]),
+        text(&config["callback"]),
+    );
+    for key in config["keys"].as_array().unwrap() {
+        out.push_str("[[spdci.partners.keys]]\n");
+        for (name, value) in key.as_object().unwrap() {
+            out.push_str(&format!("{name} = \"{}\"\n", text(value)));
+        }
+    }
+    out
+}
+
+/// The whole federation with the worked example, the register with its interface behind its own hub
+/// and granted to the tax committee.
+async fn register(dir: &Path, partner: &Partner) -> (Federation, String) {
+    let clock = Clock::machine();
+    let layout = lay_out(&dir.join("federation"), &Options::all(clock.now())).unwrap();
+    let config = json!({"id": partner.receiver, "key_file": dir.join("spdci.key"),
+        "store": dir.join("spdci-store"), "keys": partner.jwks, "callback": partner.callback,
+        "secret_sha256": Sha256::of(b"partner secret").to_string()});
+    let file = &layout.register.0;
+    let text = std::fs::read_to_string(file).unwrap() + &section(&config);
+    std::fs::write(file, text).unwrap();
+    let mut federation = Federation::new(layout, clock);
+    federation.seed().await.unwrap();
+    federation.start_all().await.unwrap();
+    let interface = federation.register.as_ref().unwrap().spdci.as_ref().unwrap().address;
+    let id = format!("{REGISTER}/spdci");
+    let service = Service {
+        id: id.parse().unwrap(),
+        title: "SPDCI".to_owned(),
+        url: format!("http://{interface}"),
+        contract: None,
+        timeout_seconds: Some(10),
+        disabled: None,
+    };
+    let tax = Agency::named("tax").unwrap().subsystem_id();
+    let granted = hub_core::policy::Grant {
+        client: Some(tax.parse().unwrap()),
+        ..grant("spdci", &id).unwrap()
+    };
+    let own = federation::layout::REGISTER_HUB;
+    federation
+        .layout
+        .edit_hub(own, |config| {
+            config.services.push(service);
+            config.grants.push(granted);
+        })
+        .unwrap();
+    federation.hub(own).unwrap().refresh().await.unwrap();
+    let edge = federation.layout.place("tax").unwrap().edge_plain;
+    let base = format!("http://{edge}/r1/{id}");
+    (federation, base)
+}
+
+/// Has the profile of the father's family assembled, which registers it.
+async fn assemble(federation: &Federation) {
+    let address = federation.register.as_ref().unwrap().address;
+    let body = json!({"pinfl": FATHER, "application_date": "2026-03-02"}).to_string();
+    let headers = [("Content-Type", "application/json")];
+    let request = federation::raw::request("POST", "/profiles", &headers, body.as_bytes());
+    let answer = federation::raw::talk(address, &request).await.unwrap();
+    let answer = federation::raw::Message::parse_all(&answer).remove(0);
+    assert_eq!(answer.status(), 200, "{}", String::from_utf8_lossy(&answer.body));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_social_register_answers_from_its_families_directly_and_through_two_hubs() {
+    let dir = tempfile::tempdir().unwrap();
+    let partner = Partner::new("sr.uz", dir.path());
+    let (federation, through) = register(dir.path(), &partner).await;
+    let direct = federation.register.as_ref().unwrap().spdci.as_ref().unwrap().address;
+    let direct = format!("http://{direct}");
+    let first = json!([
+        ["search", "before", by_uin(FATHER)],
+        ["subscribe", "REGISTER", "Group", "idtype-value", {"type": "UIN", "value": FATHER}],
+        ["say", "waiting: registration"],
+        ["notified", "REGISTER", MOTHER],
+        ["unsubscribe"],
+        ["refusals", by_uin(FATHER)],
+        ["rejections", by_uin(FATHER)],
+    ]);
+    let registered = async |_: &str| assemble(&federation).await;
+    let results = partner.runs((&direct, "jws"), json!({}), first, registered).await;
+    assert_eq!(results["before"]["pagination"]["total_count"], 0, "nobody is registered yet");
+
+    let children = json!({"query_type": "predicate", "reg_record_type": "Member", "query": [{
+        "seq_num": 1,
+        "expression1": {"attribute_name": "age", "operator": "lt", "attribute_value": "25"},
+        "condition": "and",
+        "expression2": {"attribute_name": "sex", "operator": "eq", "attribute_value": "female"}}],
+        "sort": [{"attribute_name": "birth_date", "sort_order": "asc"}]});
+    let poor = |most: u32| {
+        json!({"query_type": "expression", "query": {"type": "q", "value": {"expression": {
+            "collection": "Group",
+            "query": {"$and": [{"group_size": {"$lt": 6}}, {"poverty_score": {"$lt": most}}]}}}}})
+    };
+    let group = json!({"query_type": "idtype-value", "response_entity": "Group",
+        "query": {"type": "UIN", "value": MOTHER}});
+    let who = |pinfl: &str| json!({"$and": [{"person_identifier": {"eq": pinfl}}]});
+    let steps = json!([
+        ["search", "father", by_uin(FATHER)],
+        ["search", "nobody", by_uin("30101500010069")],
+        ["search", "children", children],
+        ["search", "poor", poor(1500)],
+        ["search", "poorest", poor(1)],
+        ["search", "group", group],
+        ["search_later", "later", by_uin(FATHER)],
+        ["enrolled", "enrolled", who(FATHER)],
+        ["enrolled", "not-enrolled", who("30101500010069")],
+    ]);
+    let nothing = async |_: &str| ();
+    let headers = json!({"X-Road-Client": Agency::named("tax").unwrap().subsystem_id()});
+    let by_hubs = partner.runs((&through, "rsa"), headers, steps.clone(), nothing).await;
+    let mut more = steps;
+    more.as_array_mut().unwrap().extend([
+        json!(["report", [
+            {"assistance_unit": "1", "programme_identifier": [{"identifier_value": "P-2"}],
+             "enrollment_status": "4", "enrollment_date": "2026-03-01",
+             "member": {"demographic_info": {"identifier": [{"identifier_value": MOTHER}]}}},
+            {"member": {}}], ["succ", "rjct"]]),
+        json!(["enrolled", "reported", who(MOTHER)]),
+    ]);
+    let mut directly = partner.runs((&direct, "header-like"), json!({}), more, nothing).await;
+    let reported = directly.as_object_mut().unwrap().remove("reported").unwrap();
+    assert_eq!(reported["data"]["reg_records"][0]["enrollment_status"], "4");
+    assert_eq!(by_hubs, directly);
+    assert_eq!(uins(&by_hubs["father"]), [FATHER]);
+    let father = &by_hubs["father"]["data"]["reg_records"][0]["demographic_info"];
+    assert_eq!(father["birth_date"], "1985-05-15T00:00:00Z");
+    assert_eq!(uins(&by_hubs["nobody"]), Vec::<&str>::new(), "the grandfather is no member");
+    assert_eq!(uins(&by_hubs["children"]), ["61206180010047", YOUNGEST]);
+    let score = &by_hubs["group"]["data"]["reg_records"][0]["poverty_score"];
+    assert_eq!(by_hubs["poor"]["pagination"]["total_count"], 1, "the score is {score}");
+    assert_eq!(by_hubs["poorest"]["pagination"]["total_count"], 0);
+    let group = &by_hubs["group"]["data"]["reg_records"][0];
+    assert_eq!(
+        (&group["group_size"], group["member_list"].as_array().unwrap().len()),
+        (&json!(5), 5)
+    );
+    let enrolled = &by_hubs["enrolled"]["data"]["reg_records"][0];
+    assert_eq!(enrolled["benefits"][0]["benefit_value"], "UZS 635000");
+    assert_eq!(by_hubs["not-enrolled"]["pagination"]["total_count"], 0);
+    federation.stop().await;
+}

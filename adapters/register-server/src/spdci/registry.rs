@@ -198,12 +198,17 @@ impl Registry for Social {
         Ok(Found { entries, total_count })
     }
 
-    async fn events(&self, after: u64, limit_count: usize) -> Result<Vec<Event>, RegistryFault> {
+    async fn events(
+        &self,
+        after: u64,
+        limit_count: usize,
+    ) -> Result<(Vec<Event>, u64), RegistryFault> {
         let from = sorted(after.saturating_add(1));
         let query = StoreQuery::range("sequence", from, sorted(u64::MAX)).limit(limit_count);
         let happened = self.store.find::<Happened>(query).await.map_err(|e| fault(&e))?;
-        let mut events = Vec::new();
+        let (mut events, mut until) = (Vec::new(), after);
         for happened in happened.into_iter().map(|stored| stored.value) {
+            until = happened.sequence;
             let family = match self.store.get::<Family>(&happened.family).await {
                 Ok(Some(family)) => family.value,
                 // Erased since: there is nothing to tell.
@@ -221,7 +226,7 @@ impl Registry for Social {
             let members = records::members(&family, today).into_iter();
             events.extend(members.map(|entry| of_kind(MEMBER, entry)));
         }
-        Ok(events)
+        Ok((events, until))
     }
 
     async fn latest(&self) -> Result<u64, RegistryFault> {
