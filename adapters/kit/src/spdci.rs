@@ -21,13 +21,16 @@
 
 use std::collections::BTreeMap;
 
+use schemas::clock::Clock;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use spdci::filter::{AttributeType, Attributes, Filter, Operator, Value};
 use spdci::registry::{
     Description, Entry, Event, Found, Order, RecordKind, Registry, RegistryFault, Search,
 };
+use spdci::{RunningSpdci, SpdciConfig, SpdciFault};
 
+use crate::config::AdapterConfig;
 use crate::definition::Definition;
 use crate::parameters::Binding;
 use crate::refusal::Refusal;
@@ -68,6 +71,48 @@ struct AttributeSection {
     column: String,
     #[serde(rename = "type")]
     kind: AttributeType,
+}
+
+/// Why the SPDCI interface of an adapter does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterSpdciFault {
+    /// The interface's own fault.
+    #[error(transparent)]
+    Spdci(#[from] SpdciFault),
+    /// The definition has no part for it.
+    #[error(
+        "adapter: `spdci` is configured and the definition has no [spdci] on a SQL source; \
+         remove the key or add the section"
+    )]
+    NotDefined,
+}
+
+/// Reads the file of the interface, where the adapter's configuration names one.
+///
+/// # Errors
+/// [`AdapterSpdciFault`] says what to change.
+pub fn configured(
+    config: &AdapterConfig,
+    definition: &Definition,
+) -> Result<Option<SpdciConfig>, AdapterSpdciFault> {
+    match (&config.spdci, &definition.spdci) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err(AdapterSpdciFault::NotDefined),
+        (Some(file), Some(_)) => Ok(Some(SpdciConfig::load(file)?)),
+    }
+}
+
+/// Starts the interface of a definition beside its adapter.
+///
+/// # Errors
+/// [`AdapterSpdciFault`] says what to change.
+pub async fn start(
+    config: SpdciConfig,
+    definition: &Definition,
+    clock: Clock,
+) -> Result<RunningSpdci<SqlRegistry>, AdapterSpdciFault> {
+    let registry = SqlRegistry::open(definition).ok_or(AdapterSpdciFault::NotDefined)?;
+    Ok(spdci::start(config, clock, |_| registry).await?)
 }
 
 /// A definition's source as a registry.

@@ -343,3 +343,22 @@ pub(crate) fn unavailable(fault: &dyn std::error::Error) -> Refusal {
     let text = "registry: its records cannot be used now; ask again later";
     Refusal::new(ErrorCode::Unavailable, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sample_is_read_and_unknown_keys_are_refused_without_showing_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spdci.toml");
+        let sample = include_str!("../../../deploy/config/spdci.toml");
+        std::fs::write(&path, sample).unwrap();
+        let config = SpdciConfig::load(&path).unwrap();
+        assert_eq!(config.key_file, dir.path().join("spdci.key"));
+        assert!(config.partners.iter().all(|partner| partner.check().is_ok()));
+        std::fs::write(&path, format!("secret = \"s3cret\"\n{sample}")).unwrap();
+        let refused = SpdciConfig::load(&path).unwrap_err().to_string();
+        assert!(refused.contains("secret") && !refused.contains("s3cret"), "{refused}");
+    }
+}

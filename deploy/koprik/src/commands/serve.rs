@@ -90,16 +90,30 @@ impl Serve {
     pub(crate) async fn adapter(self, json: bool) -> anyhow::Result<()> {
         let config = AdapterConfig::load(&self.config)?;
         let definition = config.definition()?;
+        let spdci = adapter_kit::spdci::configured(&config, &definition)?;
         if self.checked(json) {
             return Ok(());
         }
+        let spdci = match spdci {
+            Some(spdci) => {
+                Some(adapter_kit::spdci::start(spdci, &definition, Clock::machine()).await?)
+            }
+            None => None,
+        };
         let mut adapter = adapter_kit::start(definition, config.listen).await?;
-        announce(json, &json!({ "listen": adapter.address }));
+        let mut addresses = json!({ "listen": adapter.address });
+        if let (Some(spdci), Value::Object(addresses)) = (&spdci, &mut addresses) {
+            addresses.insert("spdci".to_owned(), json!(spdci.address));
+        }
+        announce(json, &addresses);
         tokio::select! {
             signal = asked_to_stop() => signal?,
             () = adapter.ended() => anyhow::bail!("the adapter has failed; see the log"),
         }
         adapter.stop().await;
+        if let Some(spdci) = spdci {
+            spdci.stop().await;
+        }
         Ok(())
     }
 
