@@ -104,3 +104,9 @@ pub const STORE_KEYS_MAX_COUNT: usize = 256;
 pub const STORE_KEY_MAX_BYTES: usize = 255;
 /// Connections of one node to the register's database.
 pub const STORE_CONNECTIONS_MAX_COUNT: u32 = 16;
+/// Sessions of caseworkers that one register keeps; the one unused for longest makes room.
+pub const PAGES_SESSIONS_MAX_COUNT: usize = 256;
+/// Profiles that a session shows; the oldest makes room. With the sessions it bounds memory: a profile has tens of KiB.
+pub const PAGES_PROFILES_PER_SESSION_MAX_COUNT: usize = 8;
+/// How long an unused session is kept: a screen left alone shows nobody's family any more.
+pub const PAGES_IDLE: Duration = Duration::from_secs(30 * 60);

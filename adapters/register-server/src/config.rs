@@ -11,6 +11,8 @@ use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
 use spdci::SpdciConfig;
 
+use crate::pages::Site;
+
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
 /// The longest time that a deadline or a source may be given: a caller waits for it.
@@ -110,6 +112,23 @@ pub struct TlsFiles {
     pub key_file: PathBuf,
 }
 
+/// The caseworker's pages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagesConfig {
+    /// Where browsers find the register, such as `https://register.example`, when something that
+    /// lets officers in stands in front of it; it passes `Host` on as it is. The register's own
+    /// address when left out.
+    pub origin: Option<String>,
+}
+
+impl PagesConfig {
+    /// The site that `origin` names.
+    pub(crate) fn site(&self) -> Option<Site> {
+        self.origin.as_deref().and_then(Site::parse)
+    }
+}
+
 /// Configuration of a register.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +152,8 @@ pub struct RegisterConfig {
     /// Profiles under way at once; further callers are told to come again.
     #[serde(default = "default_profiles")]
     pub concurrent_profiles_count: usize,
+    /// The caseworker's pages; none when left out.
+    pub pages: Option<PagesConfig>,
     /// The sources.
     pub sources: Vec<SourceConfig>,
     /// The register's SPDCI interface; families are registered for it when their profile is assembled.
@@ -187,6 +208,8 @@ impl RegisterConfig {
         let loopback = self.listen.ip().is_loopback();
         require(loopback, "listen", "use a loopback address: callers are not authenticated")?;
         self.check_hub()?;
+        let origin = self.pages.as_ref().is_none_or(|p| p.origin.is_none() || p.site().is_some());
+        require(origin, "pages.origin", "write https://host or http://host:port and nothing more")?;
         let purpose = (1..=CODE_MAX_BYTES).contains(&self.purpose.len())
             && self.purpose.bytes().all(|byte| byte.is_ascii_graphic());
         require(purpose, "purpose", "write a code of the purpose catalogue")?;
@@ -310,6 +333,8 @@ hub_url = "http://127.0.0.1:8080"
 client = "UZ/GOV/NASP/register"
 purpose = "social-protection"
 
+[pages]
+
 [[sources]]
 name = "civil-registry"
 kind = "civil-registry"
@@ -353,6 +378,7 @@ wave = 2
             ("method = \"POST\"\n", "", "sources[1].body"),
             ("name = \"bank\"", "name = \"civil-registry\"", "sources[1].name"),
             ("purpose = \"social-protection\"", "purpose = \"\"", "purpose"),
+            ("[pages]", "[pages]\norigin = \"https://a.example/\"", "pages.origin"),
         ];
         for (good, bad, wanted) in cases {
             match RegisterConfig::parse(&GOOD.replace(good, bad)) {

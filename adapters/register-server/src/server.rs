@@ -15,6 +15,7 @@ use crate::api::{Register, routes};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::pages::{self, FaultyWords};
 use crate::spdci::Social;
 
 /// Why a register does not start.
@@ -32,6 +33,9 @@ pub enum StartError {
     /// The SPDCI interface cannot start.
     #[error(transparent)]
     Spdci(#[from] SpdciFault),
+    /// The words of this build's pages are faulty.
+    #[error(transparent)]
+    Words(#[from] FaultyWords),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -81,7 +85,12 @@ pub async fn start(
         None => None,
     };
     let social = spdci.as_ref().map(|running| running.service.registry.clone());
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places, social }));
+    let pages = config.pages.clone();
+    let register = Arc::new(Register { config, hub, clock, rules, places, social });
+    let mut router = routes(register.clone());
+    if let Some(config) = pages {
+        router = router.merge(pages::routes(register, &config, address)?);
+    }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {

@@ -330,15 +330,23 @@ async fn register(dir: &Path, partner: &Partner) -> (Federation, String) {
     (federation, base)
 }
 
-/// Has the profile of the father's family assembled, which registers it.
+/// Has the profile of the father's family assembled, which registers it; again while a busy machine
+/// makes sources late, because then the decision is pending.
 async fn assemble(federation: &Federation) {
     let address = federation.register.as_ref().unwrap().address;
     let body = json!({"pinfl": FATHER, "application_date": "2026-03-02"}).to_string();
     let headers = [("Content-Type", "application/json")];
     let request = federation::raw::request("POST", "/profiles", &headers, body.as_bytes());
-    let answer = federation::raw::talk(address, &request).await.unwrap();
-    let answer = federation::raw::Message::parse_all(&answer).remove(0);
-    assert_eq!(answer.status(), 200, "{}", String::from_utf8_lossy(&answer.body));
+    for _ in 0..10 {
+        let answer = federation::raw::talk(address, &request).await.unwrap();
+        let answer = federation::raw::Message::parse_all(&answer).remove(0);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status(), 200, "{text}");
+        if text.contains("\"absent\":[]") {
+            return;
+        }
+    }
+    panic!("sources were late ten times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -408,7 +416,11 @@ async fn the_social_register_answers_from_its_families_directly_and_through_two_
     assert_eq!(uins(&by_hubs["nobody"]), Vec::<&str>::new(), "the grandfather is no member");
     assert_eq!(uins(&by_hubs["children"]), ["61206180010047", YOUNGEST]);
     let score = &by_hubs["group"]["data"]["reg_records"][0]["poverty_score"];
-    assert_eq!(by_hubs["poor"]["pagination"]["total_count"], 1, "the score is {score}");
+    assert_eq!(
+        by_hubs["poor"]["pagination"]["total_count"], 1,
+        "the score is {score}, group {}",
+        by_hubs["group"]["data"]["reg_records"][0]["additional_attributes"]
+    );
     assert_eq!(by_hubs["poorest"]["pagination"]["total_count"], 0);
     let group = &by_hubs["group"]["data"]["reg_records"][0];
     assert_eq!(

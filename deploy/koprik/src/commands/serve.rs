@@ -26,7 +26,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn hub(self, json: bool) -> anyhow::Result<()> {
         let config = HubConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let file = Some(self.config.clone());
@@ -47,7 +47,7 @@ impl Serve {
 
     pub(crate) async fn central(self, json: bool) -> anyhow::Result<()> {
         let config = CentralConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let mut central = hub_central::start(config, Clock::machine()).await?;
@@ -62,7 +62,7 @@ impl Serve {
 
     pub(crate) async fn timestamp_authority(self, json: bool) -> anyhow::Result<()> {
         let config = TimestampAuthorityConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let mut authority = start_timestamp_authority(config, Clock::machine()).await?;
@@ -77,7 +77,7 @@ impl Serve {
 
     pub(crate) async fn register(self, json: bool) -> anyhow::Result<()> {
         let config = RegisterConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let register = register_server::start(config, Clock::machine()).await?;
@@ -91,7 +91,7 @@ impl Serve {
         let config = AdapterConfig::load(&self.config)?;
         let definition = config.definition()?;
         let spdci = adapter_kit::spdci::configured(&config, &definition)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let spdci = match spdci {
@@ -117,20 +117,20 @@ impl Serve {
         Ok(())
     }
 
-    fn checked(&self, json: bool) -> bool {
+    fn checked(&self, json: bool) -> anyhow::Result<bool> {
         if self.check_config {
             let file = self.config.display().to_string();
             output::print(json, &json!({ "config": file, "ok": true }), || {
                 format!("{file} is good")
-            });
+            })?;
         }
-        self.check_config
+        Ok(self.check_config)
     }
 }
 
-/// Tells where the server listens, once it does.
+/// Tells where the server listens, once it does. It goes on where nobody can be told.
 fn announce(json: bool, addresses: &Value) {
-    output::print(json, &json!({ "ready": addresses }), || {
+    let announced = output::print(json, &json!({ "ready": addresses }), || {
         let mut text = String::from("listening");
         for (name, address) in addresses.as_object().into_iter().flatten() {
             if let Some(address) = address.as_str() {
@@ -139,6 +139,9 @@ fn announce(json: bool, addresses: &Value) {
         }
         text
     });
+    if let Err(error) = announced {
+        output::complain(format_args!("{error:#}"));
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
