@@ -30,3 +30,11 @@ CREATE TABLE IF NOT EXISTS parentage (
     PRIMARY KEY (parent, child)
 );
 CREATE INDEX IF NOT EXISTS parentage_by_child ON parentage (child);
+
+-- Vital events in the order of their registration, for those who are told of them.
+CREATE TABLE IF NOT EXISTS vital_events (
+    sequence BIGINT NOT NULL PRIMARY KEY,  -- from 1, never used twice
+    event    TEXT NOT NULL,                -- LiveBirth, Death, Marriage, Divorce, Adoption
+    person   TEXT NOT NULL,                -- the child, the deceased, a spouse, the adopted
+    happened TEXT NOT NULL
+);

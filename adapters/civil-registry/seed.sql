@@ -23,3 +23,10 @@ INSERT INTO parentage (parent, child, relation) VALUES
     ('42007870010023', '62509240010052', 'birth'),
     ('30101500010069', '31505850010011', 'birth')
 ON CONFLICT DO NOTHING;
+
+INSERT INTO vital_events (sequence, event, person, happened) VALUES
+    (1, 'Marriage', '31505850010011', '2012-06-16'),
+    (2, 'LiveBirth', '50303140010034', '2014-03-03'),
+    (3, 'LiveBirth', '61206180010047', '2018-06-12'),
+    (4, 'LiveBirth', '62509240010052', '2024-09-25')
+ON CONFLICT DO NOTHING;

@@ -20,6 +20,9 @@ pub struct AdapterConfig {
     /// Life events of the source that are told to a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<OutboxConfig>,
+    /// The file of its SPDCI interface, where the definition has `[spdci]`; see `spdci::SpdciConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spdci: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used.
@@ -62,6 +65,8 @@ impl AdapterConfig {
             reason: error.message().to_owned(),
         })?;
         config.definition = path.parent().unwrap_or(Path::new(".")).join(&config.definition);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.spdci = config.spdci.map(|file| folder.join(file));
         Ok(config)
     }
 

@@ -16,6 +16,8 @@
 //! plots = "SELECT month, income_soum FROM plots WHERE pinfl = :pinfl"
 //! ```
 //!
+//! `[spdci]` makes the source a registry of SPDCI too, see [`crate::spdci`].
+//!
 //! Queries run in one connection without a transaction: each is consistent in itself. With an HTTP
 //! source, `health` is a path and operations are left out: method, path and query pass through.
 //! A relative `sqlite://` path starts at the working directory of the process.
@@ -28,6 +30,7 @@ use serde::Deserialize;
 use crate::bundle::read_text;
 use crate::contract::{Contract, ContractError, Operation};
 use crate::shape::Shape;
+use crate::spdci::SpdciSection;
 use crate::statement::Statement;
 
 /// Why a definition cannot be used. Every text names the file and what to change.
@@ -85,6 +88,8 @@ pub struct Definition {
     pub(crate) seed: Option<PathBuf>,
     /// By operationId; empty for an HTTP source.
     pub(crate) queries: BTreeMap<String, Queries>,
+    /// What SPDCI partners may ask.
+    pub(crate) spdci: Option<SpdciSection>,
 }
 
 /// Where the data is. `Debug` shows the kind only: a URL may hold a password.
@@ -114,6 +119,7 @@ struct File {
     source: SourceSection,
     #[serde(default)]
     operations: BTreeMap<String, OperationSection>,
+    spdci: Option<SpdciSection>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +175,7 @@ impl Definition {
             schema: file.schema.map(|schema| folder.join(schema)),
             seed: file.seed.map(|seed| folder.join(seed)),
             queries,
+            spdci: file.spdci,
         })
     }
 

@@ -37,6 +37,7 @@ mod refusal;
 mod server;
 mod shape;
 mod source;
+pub mod spdci;
 mod statement;
 mod upstream;
 

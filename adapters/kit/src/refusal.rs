@@ -65,7 +65,7 @@ impl Refusal {
     }
 
     /// The text for the caller; `adapter` names the definition and the operation.
-    fn message(&self, adapter: &str) -> Option<String> {
+    pub(crate) fn message(&self, adapter: &str) -> Option<String> {
         match self {
             Self::NoRecord | Self::UnknownOperation => None,
             Self::WrongMethod(allowed) => Some(format!("this path is asked with {allowed}")),

@@ -105,6 +105,35 @@ impl SqlSource {
         rows.map_err(|error| failed(&error, "outbox.rows"))
     }
 
+    /// At most `max_count` rows of SQL that was put together from the definition's own text, with
+    /// `$1`, `$2`, … bound.
+    ///
+    /// # Errors
+    /// [`Refusal::SourceDown`], [`Refusal::Definition`].
+    pub(crate) async fn ask(
+        &self,
+        sql: String,
+        bindings: &[Binding],
+        max_count: usize,
+    ) -> Result<Vec<Columns>, Refusal> {
+        let mut connection = self.pool.acquire().await.map_err(|error| unreachable(&error))?;
+        let mut query = sqlx::query(AssertSqlSafe(Arc::<str>::from(sql)));
+        for binding in bindings {
+            query = match binding {
+                Binding::Text(text) => query.bind(text.clone()),
+                Binding::Integer(number) => query.bind(*number),
+            };
+        }
+        let mut stream = query.fetch(&mut *connection);
+        let mut rows = Vec::new();
+        while rows.len() < max_count
+            && let Some(row) = stream.try_next().await.map_err(|error| failed(&error, "spdci"))?
+        {
+            rows.push(columns(&row).map_err(|error| failed(&error, "spdci"))?);
+        }
+        Ok(rows)
+    }
+
     /// Closes all connections.
     pub(crate) async fn close(&self) {
         self.pool.close().await;

@@ -24,6 +24,7 @@ use crate::applications::{self, Applications};
 use crate::collect::{Application, Collector, Parties, WatchedSource};
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
+use crate::spdci::Social;
 
 /// Bytes of a request: an identifier, a date and all declared incomes fit twice.
 pub(crate) const REQUEST_MAX_BYTES: usize = 64 * 1024;
@@ -40,6 +41,8 @@ pub(crate) struct Register {
     pub(crate) places: Semaphore,
     /// The store of applications, when there is one.
     pub(crate) applications: Option<Applications>,
+    /// Where families are registered for SPDCI partners.
+    pub(crate) social: Option<Social>,
 }
 
 /// A request for a profile, as sent.
@@ -214,6 +217,12 @@ impl Register {
             elapsed_us = stopwatch.elapsed_us(),
             "profile assembled"
         );
+        if let Some(social) = &self.social
+            && let Err(error) = social.register(&profile).await
+        {
+            // The officer has the profile; the next one of this family registers it.
+            tracing::error!(profile = ticket.parent, %error, "a family is not registered for SPDCI");
+        }
         Ok(profile.seal()?)
     }
 }

@@ -12,6 +12,7 @@ use register_store::StoreConfig;
 use schemas::identifier::{ClientId, ServiceId};
 use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
+use spdci::SpdciConfig;
 
 use crate::pages::Site;
 use crate::watch::BreakerLimits;
@@ -180,6 +181,8 @@ pub struct RegisterConfig {
     pub breaker_rest_ms: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
+    /// The register's SPDCI interface; families are registered for it when their profile is assembled.
+    pub spdci: Option<SpdciConfig>,
     /// The officers and what they may do; nobody else may anything.
     #[serde(default)]
     officers: Vec<Officer>,

@@ -23,6 +23,7 @@ mod life_event;
 mod pages;
 mod reading;
 mod server;
+pub mod spdci;
 mod watch;
 
 pub use config::{ConfigError, RegisterConfig};

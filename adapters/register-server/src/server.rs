@@ -8,6 +8,7 @@ use register::rules::{RuleError, Rulebook};
 use register_store::StoreError;
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
+use spdci::{RunningSpdci, SpdciFault};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
 use crate::life_event;
 use crate::pages::{self, FaultyWords};
+use crate::spdci::Social;
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum StartError {
     /// The key of the cards is of another kind.
     #[error("register: the key in `card.key_file` is not Ed25519; make one with openssl genpkey")]
     CardKey,
+    /// The SPDCI interface cannot start.
+    #[error(transparent)]
+    Spdci(#[from] SpdciFault),
     /// The words of this build's pages are faulty.
     #[error(transparent)]
     Words(#[from] FaultyWords),
@@ -62,6 +67,8 @@ pub enum StartError {
 pub struct RunningRegister {
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// The SPDCI interface, where there is one.
+    pub spdci: Option<RunningSpdci<Social>>,
     ask_to_stop: oneshot::Sender<()>,
     /// The server's task; its owner is this value.
     tasks: JoinSet<std::io::Result<()>>,
@@ -81,7 +88,7 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
 /// # Errors
 /// As [`start`].
 pub async fn start_with(
-    config: RegisterConfig,
+    mut config: RegisterConfig,
     clock: Clock,
     payments: Option<Arc<dyn PaymentStops>>,
 ) -> Result<RunningRegister, StartError> {
@@ -99,9 +106,18 @@ pub async fn start_with(
         None => None,
     };
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
+    let spdci = match config.spdci.take() {
+        Some(config) => {
+            let own = clock.clone();
+            Some(spdci::start(config, clock.clone(), |store| Social::new(store, own)).await?)
+        }
+        None => None,
+    };
+    let social = spdci.as_ref().map(|running| running.service.registry.clone());
     let sources = WatchedSource::all(&config, &clock);
     let pages = config.pages.clone();
-    let register = Arc::new(Register { config, sources, hub, clock, rules, places, applications });
+    let register = Register { config, sources, hub, clock, rules, places, applications, social };
+    let register = Arc::new(register);
     let mut router = routes(register.clone());
     let mut stopping = None;
     if let Some(config) = pages {
@@ -130,7 +146,7 @@ pub async fn start_with(
         tasks.spawn(async move { life_event::stop_pending(&desk).await });
     }
     tracing::info!(%address, "register listens");
-    Ok(RunningRegister { address, ask_to_stop, tasks })
+    Ok(RunningRegister { address, spdci, ask_to_stop, tasks })
 }
 
 impl RunningRegister {
@@ -143,5 +159,8 @@ impl RunningRegister {
             tracing::warn!("register stopped with requests under way");
         }
         self.tasks.shutdown().await;
+        if let Some(spdci) = self.spdci.take() {
+            spdci.stop().await;
+        }
     }
 }

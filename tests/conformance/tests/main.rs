@@ -16,3 +16,4 @@ mod log_by_go;
 mod log_document;
 mod proofs_by_python;
 mod receipt_by_go;
+mod spdci_by_python;

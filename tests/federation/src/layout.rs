@@ -359,6 +359,7 @@ fn write_adapter(layout: &Layout, agency: &Agency) -> anyhow::Result<()> {
         listen: *listen,
         source_url: Some(layout.database_url(agency.name)),
         outbox: None,
+        spdci: None,
     };
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent)?;

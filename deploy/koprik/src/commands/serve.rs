@@ -92,18 +92,32 @@ impl Serve {
         let definition = config.definition()?;
         let outbox = config.outbox.as_ref().map(|outbox| Outbox::open(&definition, outbox));
         let outbox = outbox.transpose()?;
+        let spdci = adapter_kit::spdci::configured(&config, &definition)?;
         if self.checked(json)? {
             return Ok(());
         }
+        let spdci = match spdci {
+            Some(spdci) => {
+                Some(adapter_kit::spdci::start(spdci, &definition, Clock::machine()).await?)
+            }
+            None => None,
+        };
         let mut adapter = adapter_kit::start(definition, config.listen).await?;
         // Runs until the adapter ends.
         let _outbox = outbox.map(Outbox::run);
-        announce(json, &json!({ "listen": adapter.address }));
+        let mut addresses = json!({ "listen": adapter.address });
+        if let (Some(spdci), Value::Object(addresses)) = (&spdci, &mut addresses) {
+            addresses.insert("spdci".to_owned(), json!(spdci.address));
+        }
+        announce(json, &addresses);
         tokio::select! {
             signal = asked_to_stop() => signal?,
             () = adapter.ended() => anyhow::bail!("the adapter has failed; see the log"),
         }
         adapter.stop().await;
+        if let Some(spdci) = spdci {
+            spdci.stop().await;
+        }
         Ok(())
     }
 
