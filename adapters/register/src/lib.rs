@@ -20,6 +20,7 @@ mod fraction;
 pub mod income;
 pub mod money;
 pub mod month;
+pub mod payment;
 pub mod profile;
 pub mod render;
 pub mod rules;
