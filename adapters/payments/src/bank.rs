@@ -19,13 +19,16 @@ use register::payment::party::{Commit, Party, Refusal};
 use schemas::digest::Sha256;
 use schemas::pinfl::Pinfl;
 
-pub use document::{Account, BankLine, BankLineState, BankMonth, Document, Opening, Part};
+pub use document::{
+    Account, BankLine, BankLineState, BankMonth, Beneficiary, Document, FunctionalId, Opening, Part,
+};
 pub use paying::EndError;
 
 /// The bank as a party of the payments.
 #[derive(Clone, Debug, Default)]
 pub struct Bank {
     accounts: BTreeMap<AccountNumber, Account>,
+    beneficiaries: BTreeMap<FunctionalId, Beneficiary>,
     months: BTreeMap<Month, BankMonth>,
     parts: BTreeMap<(Month, usize), Sha256>,
     lines: BTreeMap<LineId, BankLine>,
@@ -69,6 +72,33 @@ impl Bank {
             Some(account) if account.opening == Opening::Closed => AccountState::Closed,
             Some(_) => AccountState::Open,
         }
+    }
+
+    /// Whether there is an account with this number.
+    #[must_use]
+    pub fn has_account(&self, number: &AccountNumber) -> bool {
+        self.accounts.contains_key(number)
+    }
+
+    /// The account under which GovStack's callers know a payee.
+    #[must_use]
+    pub fn beneficiary(&self, payee: &FunctionalId) -> Option<&Beneficiary> {
+        self.beneficiaries.get(payee)
+    }
+
+    /// Keeps beneficiaries in place of earlier ones.
+    #[must_use]
+    pub fn keep_beneficiaries(beneficiaries: Vec<Beneficiary>) -> Changes {
+        let documents = beneficiaries.into_iter().map(Document::Beneficiary).collect();
+        Changes { documents, ..Changes::default() }
+    }
+
+    /// Whether a payee is registered and the account can be credited.
+    #[must_use]
+    pub fn can_credit(&self, payee: &FunctionalId) -> bool {
+        let kept = self.beneficiaries.get(payee);
+        let account = kept.and_then(|kept| self.accounts.get(&kept.account));
+        account.is_some_and(|account| account.opening == Opening::Open)
     }
 
     fn check(&self, check: &AccountCheck) -> Result<(Changes, Answer), Refusal> {
@@ -143,6 +173,7 @@ impl Party for Bank {
     fn key(document: &Document) -> String {
         match document {
             Document::Account(account) => format!("account/{}", account.number.as_str()),
+            Document::Beneficiary(kept) => format!("beneficiary/{}", kept.payee.as_str()),
             Document::Month(kept) => format!("month/{}", kept.month),
             Document::Part(part) => format!("part/{}/{}", part.month, part.part),
             Document::Line(line) => format!("line/{}", line.id),
@@ -153,6 +184,9 @@ impl Party for Bank {
         match document {
             Document::Account(account) => {
                 self.accounts.insert(account.number.clone(), account);
+            }
+            Document::Beneficiary(kept) => {
+                self.beneficiaries.insert(kept.payee.clone(), kept);
             }
             Document::Month(kept) => {
                 self.months.insert(kept.month, kept);

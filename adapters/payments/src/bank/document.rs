@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub enum Document {
     /// An account.
     Account(Account),
+    /// A payee as GovStack's callers know it.
+    Beneficiary(Beneficiary),
     /// A month.
     Month(BankMonth),
     /// A part of a statement that has come.
@@ -36,6 +38,44 @@ pub struct Account {
     pub opening: Opening,
     /// What was credited.
     pub balance_soum: Soum,
+}
+
+/// PayeeFunctionalID of GovStack: 20 characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FunctionalId(String);
+
+impl FunctionalId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for FunctionalId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let good = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if good { Ok(Self(text)) } else { Err("a PayeeFunctionalID has 20 printable characters") }
+    }
+}
+
+impl From<FunctionalId> for String {
+    fn from(id: FunctionalId) -> Self {
+        id.0
+    }
+}
+
+/// A payee as GovStack's callers know it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beneficiary {
+    /// The payee.
+    pub payee: FunctionalId,
+    /// The account to credit.
+    pub account: AccountNumber,
 }
 
 /// Whether an account can be credited.
@@ -129,7 +169,7 @@ macro_rules! redact {
         }
     )*};
 }
-redact!(Account, BankLine);
+redact!(Account, BankLine, Beneficiary, FunctionalId);
 
 impl BankMonth {
     /// A month of which nothing is known.

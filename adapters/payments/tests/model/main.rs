@@ -56,7 +56,11 @@ fn step() -> impl Strategy<Value = Step> {
 fn invariants_hold_whatever_the_network_and_crashes_do_and_every_line_comes_to_its_end() {
     #[allow(clippy::disallowed_methods, reason = "the long form of a test")]
     let runs = std::env::var("KOPRIK_PAYMENT_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let config = Config { failure_persistence: None, ..Config::with_cases(runs.unwrap_or(RUNS)) };
+    let config = Config {
+        failure_persistence: None,
+        max_shrink_iters: 256,
+        ..Config::with_cases(runs.unwrap_or(RUNS))
+    };
     let steps = proptest::collection::vec(step(), 100..STEPS_MAX_COUNT);
     let reached = RefCell::new(world::Reached::default());
     let outcome = TestRunner::new(config).run(&(steps, any::<bool>()), |(steps, stale)| {
