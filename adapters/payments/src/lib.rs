@@ -11,6 +11,7 @@
 
 pub mod bank;
 pub mod config;
+mod connections;
 pub mod courier;
 pub mod desk;
 mod govstack;

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use register::payment::message::{Message, MessageId};
 use register::payment::party::Party;
 use schemas::clock::{Clock, Stopwatch};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::courier::Courier;
 use crate::desk::Desk;
@@ -70,21 +69,27 @@ struct Resting {
 /// Sends for ever; its owner aborts it. What is under way then is sent again after the next start.
 pub async fn run<P, C>(desk: Arc<Desk<P>>, courier: Arc<C>, pauses: Pauses, clock: Clock)
 where
-    P: Party,
+    P: Party + Send + 'static,
+    P::Document: Send + Sync,
     C: Courier,
 {
     let mut changes = desk.changes();
     let mut round = Round { sent: BTreeSet::new(), resting: BTreeMap::new(), pauses, clock };
-    let mut under_way = FuturesUnordered::new();
+    // Tasks, so that a delivery that holds the desk goes on while this loop waits for the desk.
+    let mut under_way = JoinSet::new();
     loop {
         changes.borrow_and_update();
         let places = UNDER_WAY_MAX_COUNT.saturating_sub(under_way.len());
         for message in desk.outgoing(places, |id| round.is_due(id)).await {
             round.sent.insert(message.id());
-            under_way.push(deliver(&desk, courier.as_ref(), message));
+            under_way.spawn(deliver(desk.clone(), courier.clone(), message));
         }
         tokio::select! {
-            Some((id, outcome)) = under_way.next() => round.note(id, outcome),
+            Some(ended) = under_way.join_next() => match ended {
+                Ok((id, outcome)) => round.note(id, outcome),
+                // The fault ends this task too, and its owner with it.
+                Err(fault) => return tracing::error!(%fault, "sending ended by a fault"),
+            },
             _ = changes.changed() => {}
             () = tokio::time::sleep(round.until_next()) => {}
         }
@@ -130,8 +135,8 @@ impl Round {
 
 /// Delivers once and takes the answer.
 async fn deliver<P: Party, C: Courier>(
-    desk: &Desk<P>,
-    courier: &C,
+    desk: Arc<Desk<P>>,
+    courier: Arc<C>,
     message: Message,
 ) -> (MessageId, Result<(), String>) {
     let id = message.id();

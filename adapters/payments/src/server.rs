@@ -11,9 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use register::payment::party::Party;
 use schemas::clock::Clock;
-use schemas::limits::DRAIN_TIMEOUT;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bank::Bank;
@@ -22,7 +21,7 @@ use crate::courier::HubCourier;
 use crate::desk::Desk;
 use crate::store::{Store, StoreError};
 use crate::treasury::Treasury;
-use crate::{govstack, inbox, sender};
+use crate::{connections, govstack, inbox, sender};
 
 mod operator;
 
@@ -53,8 +52,8 @@ pub struct RunningParty<P> {
     pub address: SocketAddr,
     /// What it knows.
     pub desk: Arc<Desk<P>>,
-    ask_to_stop: oneshot::Sender<()>,
-    server: JoinSet<std::io::Result<()>>,
+    stop: watch::Sender<()>,
+    server: JoinSet<()>,
     /// Sending and paying; their owner is this value.
     work: JoinSet<()>,
 }
@@ -105,16 +104,12 @@ where
     let failed = |cause| StartError::Listen { address: listen, cause };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let (ask_to_stop, asked) = oneshot::channel::<()>();
+    let (stop, stopped) = watch::channel(());
     let (mut server, mut work) = (JoinSet::new(), JoinSet::new());
-    server.spawn(async move {
-        // A dropped sender stops the server too.
-        let stop = async move { asked.await.unwrap_or(()) };
-        axum::serve(listener, routes).with_graceful_shutdown(stop).await
-    });
+    server.spawn(connections::serve(listener, routes, stopped));
     work.spawn(sender::run(desk.clone(), Arc::new(courier), pauses, clock));
     tracing::info!(%address, role = ?P::ROLE, "payment party listens");
-    Ok(RunningParty { address, desk, ask_to_stop, server, work })
+    Ok(RunningParty { address, desk, stop, server, work })
 }
 
 /// Pays what can be paid after every step, and looks at the accounts again from time to time.
@@ -142,12 +137,8 @@ async fn pay(desk: Arc<Desk<Bank>>, every: Duration) {
 impl<P> RunningParty<P> {
     /// Stops accepting, lets running requests end for up to 10 s, stops sending.
     pub async fn stop(mut self) {
-        // The server may be gone already; then there is nobody to tell.
-        let _ = self.ask_to_stop.send(());
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.server.join_next()).await.is_err() {
-            tracing::warn!("payment party stopped with requests under way");
-        }
-        self.server.shutdown().await;
+        self.stop.send_replace(());
+        while self.server.join_next().await.is_some() {}
         self.work.shutdown().await;
     }
 

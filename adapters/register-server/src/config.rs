@@ -10,6 +10,8 @@ use schemas::identifier::{ClientId, ServiceId};
 use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
 
+use crate::payments::PaymentsConfig;
+
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
 /// The longest time that a deadline or a source may be given: a caller waits for it.
@@ -132,6 +134,8 @@ pub struct RegisterConfig {
     /// Profiles under way at once; further callers are told to come again.
     #[serde(default = "default_profiles")]
     pub concurrent_profiles_count: usize,
+    /// Payments; left out when this register makes none.
+    pub payments: Option<PaymentsConfig>,
     /// The sources.
     pub sources: Vec<SourceConfig>,
 }
@@ -163,7 +167,11 @@ impl RegisterConfig {
     /// [`ConfigError`] says which key to change and how.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
-        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)?;
+        if let Some(payments) = &mut config.payments {
+            payments.database = path.parent().unwrap_or(Path::new("")).join(&payments.database);
+        }
+        Ok(config)
     }
 
     /// Reads and checks a configuration.

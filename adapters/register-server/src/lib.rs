@@ -3,7 +3,7 @@
 //! `POST /profiles` with `{"pinfl": "...", "application_date": "2026-03-02"}` asks the sources
 //! through the register's own hub, in two waves under one deadline, and answers with the profile
 //! of `register::profile` and its hash. `GET /health` says that the server runs. The list of
-//! sources is data ([`config`]). Left out: keeping profiles, and authenticating callers, which is
+//! sources is data ([`config`]). With `[payments]` it also closes months ([`payments`]). Left out: keeping profiles, and authenticating callers, which is
 //! why the server listens on loopback only.
 
 mod api;
@@ -11,6 +11,7 @@ mod collect;
 pub mod config;
 mod hub_client;
 mod hub_connection;
+pub mod payments;
 mod reading;
 mod server;
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ::payments::Desk;
+use register::payment::office::Office;
 use register::rules::{RuleError, Rulebook};
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
@@ -14,6 +16,7 @@ use crate::api::{Register, routes};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::payments::{self, RegisterCourier};
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum StartError {
     /// The files for https cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// The payments' database cannot be used.
+    #[error(transparent)]
+    Payments(#[from] ::payments::StoreError),
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
@@ -43,9 +49,13 @@ pub enum StartError {
 pub struct RunningRegister {
     /// The address that it listens on.
     pub address: SocketAddr,
+    /// The payments, when the register makes any.
+    pub payments: Option<Arc<Desk<Office>>>,
     ask_to_stop: oneshot::Sender<()>,
     /// The server's task; its owner is this value.
     tasks: JoinSet<std::io::Result<()>>,
+    /// Sends the payments' messages; its owner is this value.
+    work: JoinSet<()>,
 }
 
 /// Starts a register: checks the configuration, binds, serves.
@@ -63,7 +73,13 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
+    let mut work = JoinSet::new();
+    let payments = open_payments(&config, (&hub, &clock), &mut work).await?;
     let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
+    let router = match &payments {
+        Some(desk) => router.merge(payments::routes(desk.clone())),
+        None => router,
+    };
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -72,7 +88,25 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         axum::serve(listener, router).with_graceful_shutdown(stop).await
     });
     tracing::info!(%address, "register listens");
-    Ok(RunningRegister { address, ask_to_stop, tasks })
+    Ok(RunningRegister { address, payments, ask_to_stop, tasks, work })
+}
+
+/// Opens the payments, if there are any, and begins to send what was left.
+async fn open_payments(
+    config: &RegisterConfig,
+    (hub, clock): (&HubClient, &Clock),
+    work: &mut JoinSet<()>,
+) -> Result<Option<Arc<Desk<Office>>>, StartError> {
+    let Some(section) = &config.payments else { return Ok(None) };
+    let unchecked = || ConfigError::Value {
+        key: "payments.purpose".into(),
+        repair: "write a code of the purpose catalogue",
+    };
+    let courier = RegisterCourier::new(hub, section).ok_or_else(unchecked)?;
+    let desk = payments::open(section).await?;
+    let (sent, pauses) = (desk.clone(), section.pauses);
+    work.spawn(::payments::sender::run(sent, Arc::new(courier), pauses, clock.clone()));
+    Ok(Some(desk))
 }
 
 impl RunningRegister {
@@ -84,5 +118,6 @@ impl RunningRegister {
             tracing::warn!("register stopped with requests under way");
         }
         self.tasks.shutdown().await;
+        self.work.shutdown().await;
     }
 }

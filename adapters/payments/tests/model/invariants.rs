@@ -76,6 +76,13 @@ fn nothing_is_paid_before_its_order_is_financed(world: &World) -> Result<(), Str
         let progress = orders.get(&line.month);
         let financed = progress.is_some_and(|progress| **progress != Progress::Received);
         require(financed, || format!("line {} is paid and not financed", line.id))?;
+        // Nor before the bank itself has the whole statement and the money.
+        let bank = world.bank.ledger.party();
+        let month = bank.months().find(|kept| kept.month == line.month).ok_or("no such month")?;
+        let statement = month.statement.as_ref().ok_or("a line without statement")?;
+        let whole = month.listed_soum == statement.total_soum
+            && month.financed_soum == Some(statement.total_soum);
+        require(whole, || format!("line {} is paid without money or statement", line.id))?;
     }
     Ok(())
 }
