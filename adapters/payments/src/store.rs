@@ -18,9 +18,10 @@ use serde::de::DeserializeOwned;
 use sqlx::any::{AnyConnectOptions, AnyRow};
 use sqlx::{AnyConnection, ConnectOptions, Connection, Row};
 
-/// Waits for the disk at every commit, and reads without waiting for a writer.
-const SESSION: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA busy_timeout = 2000;";
+/// Waits for the disk at every commit. Exclusive, because a second process on the file would not see
+/// what the first has paid.
+const SESSION: &str = "PRAGMA busy_timeout = 2000; PRAGMA locking_mode = EXCLUSIVE; \
+     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 /// The form that this release reads.
 const FORM: i64 = 1;
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS form (number BIGINT NOT NULL PRIMARY KEY); \
@@ -31,7 +32,7 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS form (number BIGINT NOT NULL PR
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database fails.
-    #[error("payments: the database {path} fails while {step}; check disk and permissions", path = .path.display())]
+    #[error("payments: the database {path} fails while {step}; check disk and permissions, and that no other process uses it", path = .path.display())]
     Database {
         /// The file.
         path: PathBuf,

@@ -146,7 +146,8 @@ pub const ALL: [Agency; 11] = [
     },
 ];
 
-/// The treasury, which takes part where payments are made. It is no source of profiles.
+/// The treasury, which takes part where payments are made. It is no source of profiles and
+/// has no adapter: [`crate::payments`] runs it.
 pub const TREASURY: Agency = Agency {
     name: "treasury",
     title: "Treasury",

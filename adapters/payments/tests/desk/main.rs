@@ -85,6 +85,17 @@ async fn database_of_a_newer_release_is_refused_by_name() {
     assert!(refused.to_string().contains("bank.sqlite"), "{refused}");
 }
 
+#[tokio::test]
+async fn second_process_on_a_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bank.sqlite");
+    let first = desk::<Bank>(&file).await;
+    let refused = Store::open(&file).await.unwrap_err();
+    assert!(refused.to_string().contains("no other process"), "{refused}");
+    drop(first);
+    drop(desk::<Bank>(&file).await);
+}
+
 /// Takes every message to a bank, but fails every third time.
 struct Unsteady {
     bank: Arc<Desk<Bank>>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use payments::bank::{Bank, Opening};
+use payments::bank::{Bank, BankLineState, Opening};
 use payments::treasury::Treasury;
 use register::money::Soum;
 use register::month::Month;
@@ -362,6 +362,8 @@ fn sender(message: &Message) -> Role {
 /// Which ends of a line a run has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
+    /// Before the network was healed.
+    paid_under_way: bool,
     paid: bool,
     blocked: bool,
     not_paid_once: bool,
@@ -369,6 +371,11 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
+    pub(crate) fn note_payments_under_way(&mut self, world: &World) {
+        let mut lines = world.bank.ledger.party().lines();
+        self.paid_under_way |= lines.any(|line| line.state == BankLineState::Paid);
+    }
+
     pub(crate) fn note(&mut self, world: &World) {
         for month in &world.closed {
             for line in world.register.ledger.party().lines(*month) {
@@ -382,6 +389,7 @@ impl Reached {
     }
 
     pub(crate) fn all(&self) -> bool {
-        self.paid && self.blocked && self.not_paid_once && self.rolled_over
+        let paid = self.paid_under_way && self.paid;
+        paid && self.blocked && self.not_paid_once && self.rolled_over
     }
 }
