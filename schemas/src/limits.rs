@@ -88,3 +88,25 @@ pub const TIMESTAMPS_INDEXED_MAX_COUNT: usize = 262_144;
 pub const EXPORT_LINE_MAX_BYTES: usize = 4 * 1024;
 /// Starts of a hub within one export; one a minute for a week.
 pub const EXPORT_STARTS_MAX_COUNT: usize = 10_000;
+/// Sessions of caseworkers that one register keeps; the one unused for longest makes room.
+pub const PAGES_SESSIONS_MAX_COUNT: usize = 256;
+/// Profiles that a session shows; the oldest makes room. With the sessions it bounds memory: a profile has tens of KiB.
+pub const PAGES_PROFILES_PER_SESSION_MAX_COUNT: usize = 8;
+/// How long an unused session is kept: a screen left alone shows nobody's family any more.
+pub const PAGES_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Bytes of one document of the register's store: the profile of a large family stays under 1 MiB.
+pub const STORE_DOCUMENT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Documents in one commit of the register's store: a page of a month's closing.
+pub const STORE_CHANGES_MAX_COUNT: usize = 1_000;
+/// Bytes of all documents in one commit; they are held in memory and written at once.
+pub const STORE_COMMIT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Documents in one answer of the register's store; a query goes on behind the last one.
+pub const STORE_QUERY_MAX_COUNT: usize = 1_000;
+/// Bytes of all documents in one answer; they are held in memory.
+pub const STORE_ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Keys of one document: a family has at most a few dozen people.
+pub const STORE_KEYS_MAX_COUNT: usize = 256;
+/// Bytes of a document's id, or of one of its keys.
+pub const STORE_KEY_MAX_BYTES: usize = 255;
+/// Connections of one node to the register's database.
+pub const STORE_CONNECTIONS_MAX_COUNT: u32 = 16;

@@ -15,6 +15,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 
+NUMBER = "(0|[1-9][0-9]{0,19})"
+
+
 class Refused(Exception):
     """Something does not hold; the text says what."""
 
@@ -114,10 +117,39 @@ def root_through(leaf, index, size, proof):
     return node
 
 
+def batch_signature(signature, base):
+    """The signature of a batch's root, and what it signs, when the base is in it (batch-signatures.md)."""
+    own, place, path = signature[:64], signature[64:68], signature[68:]
+    need(len(place) == 4 and len(path) % 32 == 0, "the batch signature is cut")
+    index, count = int.from_bytes(place[:2], "big"), int.from_bytes(place[2:], "big")
+    need(count <= 256, "the batch is too large")
+    proof = [path[n:n + 32] for n in range(0, len(path), 32)]
+    return own, b"koprik-batch/1\n" + place[2:] + root_through(base, index, count, proof)
+
+
+def extension(certificate, kind):
+    """An extension of a certificate, or None."""
+    return next((found for found in certificate.extensions if isinstance(found.value, kind)), None)
+
+
+def may_sign(certificate):
+    """Whether the key may sign; None where the certificate does not say."""
+    usage = extension(certificate, x509.KeyUsage)
+    return usage and (usage.value.digital_signature or usage.value.content_commitment)
+
+
+def valid_at(certificate, at):
+    """Whether the certificate is valid at these seconds since 1970, both ends included."""
+    def moment(end):
+        found = getattr(certificate, end + "_utc", None)  # since cryptography 42
+        return int((found or getattr(certificate, end).replace(tzinfo=timezone.utc)).timestamp())
+    return moment("not_valid_before") <= at <= moment("not_valid_after")
+
+
 def issued_by(certificate, authority):
-    rights = {type(extension.value): extension.value for extension in authority.extensions}
-    usage, algorithm = rights.get(x509.KeyUsage), certificate.signature_hash_algorithm
-    issues = rights[x509.BasicConstraints].ca and (usage is None or usage.key_cert_sign)
+    constraints, usage = extension(authority, x509.BasicConstraints), extension(authority, x509.KeyUsage)
+    issues = constraints and constraints.value.ca and (not usage or usage.value.key_cert_sign)
+    algorithm = certificate.signature_hash_algorithm
     weak = algorithm is not None and algorithm.name not in ("sha256", "sha384", "sha512")
     if not issues or weak or certificate.issuer != authority.subject:
         return False
@@ -127,8 +159,3 @@ def issued_by(certificate, authority):
     elif isinstance(key, ec.EllipticCurvePublicKey):
         how = [ec.ECDSA(algorithm)]
     return verifies(key, certificate.signature, certificate.tbs_certificate_bytes, *how)
-
-
-def seconds(certificate, end):
-    moment = getattr(certificate, end + "_utc", None)  # since cryptography 42
-    return int((moment or getattr(certificate, end).replace(tzinfo=timezone.utc)).timestamp())

@@ -2,22 +2,24 @@
 """Verifies evidence files with the configuration anchor alone, written from hub/docs/evidence.md.
 
 Prints step by step what is proved. Exit code 0: every file holds; 1: a step of one does not; 2: usage.
-Needs Python 3.9, the package `cryptography` (Debian: python3-cryptography) and evidence_forms.py beside
-it, nothing of the hub's.
+Needs Python 3.9, the package `cryptography` (Debian: python3-cryptography), evidence_forms.py and
+evidence_checkpoint.py beside it, nothing of the hub's.
 """
 
 import argparse
 import base64
 import re
 import sys
+from datetime import datetime, timezone
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
-from evidence_forms import (Refused, canonical, content_digest, from_base64, identifier, issued_by,
-                            need, need_fields, read_json, read_note, root_through, seconds, sha256,
-                            verifier_key, verifies)
+from evidence_checkpoint import check_checkpoint, check_timestamp
+from evidence_forms import (NUMBER, Refused, batch_signature, canonical, content_digest, from_base64,
+                            identifier, issued_by, may_sign, need, need_fields, read_json, read_note,
+                            root_through, sha256, valid_at, verifier_key, verifies)
 
 STEPS = {
     "form": "the file is an evidence file and has one spelling only",
@@ -25,14 +27,11 @@ STEPS = {
     "checkpoint": "the checkpoint is signed by a message log of a registered server",
     "witnesses": "enough witnesses of the configuration cosigned the checkpoint",
     "records": "the records stand in that log, at these places, unchanged",
+    "timestamp": "a timestamp authority of the configuration stamped the checkpoint",
     "request": "the request was signed by the client's member, as recorded",
     "answer": "the answer was signed by the provider's member, to this request",
     "agreement": "records, messages and configuration agree on who, what and when",
 }
-NOT_PROVED = [
-    "the time, beyond what the hubs' own clocks say: a timestamp is not looked at",
-    "who the user was, beyond what the client's system stated",
-]
 # Fields of objects as patterns of their canonical JSON; a name with ? may be absent.
 TEXT, HASH, COUNT, LIST = '".*"', '"[0-9a-f]{64}"', "0|[1-9][0-9]{0,19}", r"\[.*\]"
 FILE = {"format": '"koprik-evidence/1"', "configuration": TEXT, "checkpoint": TEXT,
@@ -48,10 +47,12 @@ RECORD = {
                      "peer?", "purpose?", "service?", "user?"], TEXT),
 }
 ANCHOR = {"instance": TEXT, "keys": r"\{.*\}", "central": LIST}
-NAME, NUMBER = '"[a-z0-9_@.-]+"(?:;req)?', f"({COUNT})"
+NAME = '"[a-z0-9_@.-]+"(?:;req)?'
 PARAMETERS = re.compile(
     rf'\(({NAME}(?: {NAME})*)\);created={NUMBER};expires={NUMBER};keyid="([0-9a-f]{{64}})";'
     'alg="(ed25519|ecdsa-p256-sha256|ed25519-merkle-batch)"')
+# How far clocks may differ, and how long a message may be under way, in seconds.
+SKEW, LIFETIME = 5, 60
 BOUND = ["@method", "@path", "@query", "content-digest", "x-road-request-id", "signature"]
 
 
@@ -69,7 +70,8 @@ class Message:
         for name, line in zip(names, lines):
             need(line.startswith(name + ": "), "the signature base has other lines than it says")
             self.values.setdefault(name, line[len(name) + 2:])
-        self.created, self.key_id, self.algorithm = int(read[2]), read[4], read[5]
+        self.created, self.expires = int(read[2]), int(read[3])
+        self.key_id, self.algorithm = read[4], read[5]
 
     def value(self, name, suffix=""):
         return self.values.get(f'"{name}"{suffix}')
@@ -82,6 +84,12 @@ class Message:
             need(stated == (body and content_digest(bytes.fromhex(body))), "... to another body")
         if self.body is not None:
             need(stated == content_digest(sha256(from_base64(self.body))), "the body is another")
+        lifetime, at = self.expires - self.created, record["time"] // 1000
+        need(0 <= lifetime <= LIFETIME, "the signature lives longer than it may")
+        need(self.created <= at + SKEW, "the signature was made after its record")
+        # A refusal may be late: the body was awaited.
+        late = at > self.expires + SKEW and record["kind"] != "refusal"
+        need(not late, "the signature had expired when it was recorded")
 
     def check_signature(self, member, configuration, at):
         listed = [(from_base64(c["certificate"]), c.get("revoked"))
@@ -92,12 +100,11 @@ class Message:
         (der, revoked), made = listed[0], self.created
         certificate = x509.load_der_x509_certificate(der)
         authorities = [from_base64(a["certificate"]) for a in configuration["authorities"]]
-        issued = any(issued_by(certificate, x509.load_der_x509_certificate(a)) for a in authorities)
-        need(issued, "the signing certificate was issued by no listed authority")
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        need(usage.digital_signature or usage.content_commitment, "its key is not for signing")
-        begin, end = (seconds(certificate, e) for e in ("not_valid_before", "not_valid_after"))
-        need(at // 1000 <= end and begin <= made <= end, "the certificate was not valid")
+        need(any(issued_by(certificate, x509.load_der_x509_certificate(a)) for a in authorities),
+             "the signing certificate was issued by no listed authority")
+        need(may_sign(certificate), "its key is not for signing")
+        need(all(valid_at(certificate, moment) for moment in (made, max(made, at // 1000))),
+             "the certificate was not valid")
         need(revoked is None or revoked > made * 1000, "the certificate was revoked")
         key, signature, signed, how = certificate.public_key(), self.signature, self.base, []
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
@@ -109,12 +116,7 @@ class Message:
             need(isinstance(key, ed25519.Ed25519PublicKey), "the key is of another kind")
             need(self.algorithm != "ecdsa-p256-sha256", "the algorithm is not the key's")
         if self.algorithm == "ed25519-merkle-batch":
-            signature, place, path = signature[:64], signature[64:68], signature[68:]
-            need(len(place) == 4 and len(path) % 32 == 0, "the batch signature is cut")
-            index, count = int.from_bytes(place[:2], "big"), int.from_bytes(place[2:], "big")
-            need(count <= 256, "the batch is too large")
-            proof = [path[n:n + 32] for n in range(0, len(path), 32)]
-            signed = b"koprik-batch/1\n" + place[2:] + root_through(signed, index, count, proof)
+            signature, signed = batch_signature(signature, signed)
         need(verifies(key, signature, signed, *how), "the signature does not verify")
 
 
@@ -132,8 +134,8 @@ def read_form(content):
         need_fields(message, MESSAGE)
     kinds = [entry["record"]["kind"] for entry in file["records"]]
     known = (["request"], ["refusal"], ["request", "refusal"], ["request", "answer"])
-    fit = kinds in known and len(file["messages"]) == 1 + ("answer" in kinds)
-    need(fit, "messages and records do not belong together")
+    need(kinds in known and len(file["messages"]) == 1 + ("answer" in kinds),
+         "messages and records do not belong together")
     return file
 
 
@@ -160,7 +162,8 @@ def check_configuration(note, anchor, at):
     for listed in ([identifier(m["id"], 3) for m in members],
                    [identifier(s["id"], 4) for m in members for s in m["subsystems"]],
                    [identifier(s["id"], 4) for s in servers], [log.split("+")[0] for log in logs],
-                   [c["certificate"] for m in members for c in m["signing_certificates"]]):
+                   [c["certificate"] for m in members for c in m["signing_certificates"]],
+                   [authority["name"] for authority in found.get("timestamp_authorities", [])]):
         need(len(set(listed)) == len(listed), "something is listed twice")
     witnesses, quorum = found.get("witnesses", []), found.get("witness_quorum", 0)
     need(quorum <= len(witnesses) and (quorum > 0) == bool(witnesses), "the quorum is not one")
@@ -168,36 +171,6 @@ def check_configuration(note, anchor, at):
         parts = {witness["key"].split("+", 2)[part] for witness in witnesses}
         need(len(parts) == len(witnesses), "a witness is listed twice")
     return found
-
-
-def check_checkpoint(note, configuration):
-    signed, lines = read_note(note)
-    name, key_id, signature = lines[0]
-    for server in configuration["servers"]:
-        own_name, own_id, key = verifier_key(server["log_key"])
-        if (own_name, own_id) == (name, key_id):
-            need(verifies(key, signature, signed.encode()), "its signature does not verify")
-            fields = re.fullmatch(f"([^\n]+)\n{NUMBER}\n([^\n]+)\n", signed)
-            need(fields and fields[1] == name, "it is not three lines of this log")
-            seen = check_cosignatures(signed, lines[1:], name, configuration)
-            return server, int(fields[2]), from_base64(fields[3]), seen
-    raise Refused("no security server of the configuration has this log")
-
-
-def check_cosignatures(signed, lines, log, configuration):
-    """The witnesses that cosigned, all that count, and how many are needed."""
-    listed = [verifier_key(w["key"], b"\x04") for w in configuration.get("witnesses", [])]
-    listed = [key for key in listed if key[0] != f"{log}/witness"]
-    seen, begin = [], 0
-    for name, key_id, signature in lines:
-        places = [n for n, key in enumerate(listed) if n >= begin and key[:2] == (name, key_id)]
-        need(places, "a line is, in this order, of no witness that counts for this log")
-        at, begin = int.from_bytes(signature[:8], "big"), places[0] + 1
-        message = f"cosignature/v1\ntime {at}\n{signed}".encode()
-        need(len(signature) == 72, "a cosignature has not 72 bytes")
-        need(verifies(listed[places[0]][2], signature[8:], message), "a cosignature does not verify")
-        seen.append((name, at))
-    return seen, len(listed), configuration.get("witness_quorum", 0)
 
 
 def verify(data, anchor, say):
@@ -210,7 +183,7 @@ def verify(data, anchor, say):
     say("configuration")
     configuration = check_configuration(file["configuration"], anchor, at)
     say("checkpoint")
-    server, size, root, seen = check_checkpoint(file["checkpoint"], configuration)
+    server, size, root, seen, stamped = check_checkpoint(file["checkpoint"], configuration)
     if len(seen[0]) >= seen[2] > 0:
         say("witnesses")
     say("records")
@@ -220,6 +193,10 @@ def verify(data, anchor, say):
         proof = [bytes.fromhex(sibling) for sibling in entry["proof"]]
         reached = root_through(entry["leaf"].encode(), entry["index"], size, proof)
         need(reached == root, "a proof leads to another root")
+    existed = None
+    if "timestamp" in file:
+        say("timestamp")
+        existed = check_timestamp(from_base64(file["timestamp"]), stamped, configuration)
     say("request")
     request, *answers = map(Message, file["messages"])
     client = identifier(request.value("x-road-client"), 4)
@@ -248,20 +225,34 @@ def verify(data, anchor, say):
         need(record["configuration"] == configuration["version"], "... another configuration")
         own = client if record["side"] == "consumer" else service[:4]
         need(record["side"] != "hub" and own in clients, "the log's server serves neither side")
-    return entries, server, size, seen, all("body" in message for message in file["messages"])
+    return server, size, seen, existed, file
+
+
+def not_proved(seen, existed, file):
+    by, _, quorum = seen
+    if len(by) < quorum or not by:
+        yield "that nobody was shown another version of the log"
+    if existed is None:
+        yield "the time, beyond what the hubs' own clocks say: there is no timestamp"
+    elif max(entry["record"]["time"] for entry in file["records"]) > existed[0]:
+        yield "that the hub's clock was right: a record claims a later time than its timestamp"
+    else:
+        yield "how long before the timestamp, beyond what the hubs' own clocks say"
+    yield "who the user was, beyond what the client's system stated"
+    if not all("body" in message for message in file["messages"]):
+        yield "what a body said, where only its hash was kept"
 
 
 def report(path, anchor):
-    """Verifies one file and prints what is proved."""
+    """Verifies one file, prints what is proved, and gives the exit code."""
     taken = []
     try:
         with open(path, "rb") as file:
-            entries, server, size, seen, kept = verify(file.read(), anchor, taken.append)
+            server, size, seen, existed, read = verify(file.read(), anchor, taken.append)
     except OSError as error:
         print(f"{path}: cannot be read: {error.strerror}")
         return 2
-    except (Refused, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
-            x509.ExtensionNotFound) as error:
+    except Exception as error:  # whatever a file brings about, it proves nothing then
         for step in taken[:-1]:
             print(f"  proved: {STEPS[step]}")
         reason = error if isinstance(error, Refused) else f"malformed: {type(error).__name__}"
@@ -269,7 +260,7 @@ def report(path, anchor):
         return 1
     for step in taken:
         print(f"  proved: {STEPS[step]}")
-    for entry in entries:
+    for entry in read["records"]:
         said = [str(entry["record"].get(name, "-"))
                 for name in ("kind", "outcome", "time", "client", "service", "endpoint", "purpose")]
         print(f"  record {entry['index']} of {size}: {', '.join(said)}")
@@ -277,11 +268,12 @@ def report(path, anchor):
     print(f"  seen by {len(by)} of {count} witnesses, {quorum} are needed")
     for name, at in by:
         print(f"    {name} at {at} seconds since 1970")
-    if len(by) < quorum or not by:
-        print("  not proved: that nobody was shown another version of the log")
-    for gap in NOT_PROVED + ([] if kept else ["what a body said, where only its hash was kept"]):
+    if existed:
+        moment = datetime.fromtimestamp(existed[0] / 1000, timezone.utc)
+        print(f"  existed before {moment}, says the timestamp authority {existed[1]}")
+    for gap in not_proved(seen, existed, read):
         print(f"  not proved: {gap}")
-    print(f"{path}: VERIFIED: {len(entries)} record(s) of {server['id']}")
+    print(f"{path}: VERIFIED: {len(read['records'])} record(s) of {server['id']}")
     return 0
 
 

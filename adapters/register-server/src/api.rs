@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use register::profile::{NotCanonical, Profile, SealedProfile};
 use register::rules::{RuleError, Rulebook};
@@ -18,14 +18,15 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::applications::{self, Applications};
 use crate::collect::Collector;
 use crate::config::RegisterConfig;
 use crate::hub_client::{HubClient, Ticket};
 
 /// Bytes of a request: an identifier and a date fit many times.
-const REQUEST_MAX_BYTES: usize = 4 * 1024;
+pub(crate) const REQUEST_MAX_BYTES: usize = 4 * 1024;
 /// The officer who asks, passed on so that the exchanges name who asked.
-const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
+pub(crate) const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 
 /// What all requests share.
 pub(crate) struct Register {
@@ -34,6 +35,8 @@ pub(crate) struct Register {
     pub(crate) clock: Clock,
     pub(crate) rules: Rulebook,
     pub(crate) places: Semaphore,
+    /// The store of applications, when there is one.
+    pub(crate) applications: Option<Applications>,
 }
 
 /// A request for a profile, as sent.
@@ -46,7 +49,7 @@ struct ProfileRequest {
 
 /// Why a request gets no profile. No text repeats what the caller sent.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(crate) enum Refusal {
     #[error(
         "the request is not {{\"pinfl\": \"14 digits\", \"application_date\": \"YYYY-MM-DD\"}}; \
          application_date may be left out"
@@ -64,16 +67,19 @@ enum Refusal {
     Busy,
     #[error(transparent)]
     Defect(#[from] NotCanonical),
+    #[error("register: the profile cannot be read back; report this as a defect")]
+    Unreadable(#[source] serde_json::Error),
 }
 
 impl Refusal {
-    fn status_and_type(&self) -> (StatusCode, &'static str) {
+    /// Status and problem type.
+    pub(crate) fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Shape => (StatusCode::BAD_REQUEST, "register.bad_request"),
             Self::Pinfl(_) => (StatusCode::BAD_REQUEST, "register.invalid_pinfl"),
             Self::Date => (StatusCode::BAD_REQUEST, "register.invalid_date"),
             Self::User => (StatusCode::BAD_REQUEST, "register.invalid_user"),
-            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) => {
+            Self::Rules(RuleError::Faulty { .. }) | Self::Defect(_) | Self::Unreadable(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "register.internal_error")
             }
             Self::Rules(_) => (StatusCode::BAD_REQUEST, "register.no_rules_for_date"),
@@ -95,6 +101,7 @@ pub(crate) fn routes(register: Arc<Register>) -> Router {
     Router::new()
         .route("/profiles", post(profile))
         .route("/health", get(health))
+        .merge(applications::routes())
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(register)
 }
@@ -114,19 +121,22 @@ async fn profile(
         Some(text) => date(&text).ok_or(Refusal::Date)?,
         None => register.today(),
     };
-    let user = headers.get(USER_ID).cloned();
-    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
-        return Err(Refusal::User);
-    }
-    let _place = register.places.try_acquire().map_err(|_| Refusal::Busy)?;
-    let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
-    let sealed = register.profile(applicant, day, &ticket).await?;
+    let sealed = register.answer(applicant, day, headers.get(USER_ID).cloned()).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, with_hash(&sealed)).into_response())
 }
 
+/// A ticket for the calls of one profile, which name who asks.
+pub(crate) fn ticket(headers: &HeaderMap) -> Result<Ticket, Refusal> {
+    let user = headers.get(USER_ID).cloned();
+    if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+        return Err(Refusal::User);
+    }
+    Ok(Ticket { parent: Uuid::new_v4().to_string(), user })
+}
+
 /// `YYYY-MM-DD` and nothing after it.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
@@ -138,14 +148,29 @@ fn with_hash(sealed: &SealedProfile) -> Vec<u8> {
 
 impl Register {
     /// Today in Tashkent, UTC+5 all year.
-    fn today(&self) -> Date {
+    pub(crate) fn today(&self) -> Date {
         let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
         let text = moment.to_rfc3339();
         // Safe because: RFC 3339 begins with the ten characters of a date.
         text.get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
     }
 
-    async fn profile(
+    /// A profile for `user`, within the number that may be under way at once.
+    pub(crate) async fn answer(
+        &self,
+        applicant: Pinfl,
+        day: Date,
+        user: Option<HeaderValue>,
+    ) -> Result<SealedProfile, Refusal> {
+        if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
+            return Err(Refusal::User);
+        }
+        let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
+        let ticket = Ticket { parent: Uuid::new_v4().to_string(), user };
+        self.profile(applicant, day, &ticket).await
+    }
+
+    pub(crate) async fn profile(
         &self,
         applicant: Pinfl,
         day: Date,

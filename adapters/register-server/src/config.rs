@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use http::Uri;
 use register::source::{SourceKind, SourceName};
+use register_store::StoreConfig;
 use schemas::identifier::{ClientId, ServiceId};
 use schemas::limits::CODE_MAX_BYTES;
 use serde::Deserialize;
 
+use crate::pages::Site;
 use crate::payments::PaymentsConfig;
 
 /// Sources that a register asks; Türkiye's comparable system asks 22.
 const SOURCES_MAX_COUNT: usize = 64;
+/// Families that monitoring rates at once; each makes dozens of calls.
+const MONITORED_MAX_COUNT: usize = 64;
 /// The longest time that a deadline or a source may be given: a caller waits for it.
 const TIME_MAX_MS: u64 = 60_000;
 
@@ -111,6 +115,23 @@ pub struct TlsFiles {
     pub key_file: PathBuf,
 }
 
+/// The caseworker's pages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagesConfig {
+    /// Where browsers find the register, such as `https://register.example`, when something that
+    /// lets officers in stands in front of it; it passes `Host` on as it is. The register's own
+    /// address when left out.
+    pub origin: Option<String>,
+}
+
+impl PagesConfig {
+    /// The site that `origin` names.
+    pub(crate) fn site(&self) -> Option<Site> {
+        self.origin.as_deref().and_then(Site::parse)
+    }
+}
+
 /// Configuration of a register.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +157,13 @@ pub struct RegisterConfig {
     pub concurrent_profiles_count: usize,
     /// Payments; left out when this register makes none.
     pub payments: Option<PaymentsConfig>,
+    /// The caseworker's pages; none when left out.
+    pub pages: Option<PagesConfig>,
+    /// Families rated at once by monthly monitoring.
+    #[serde(default = "default_monitored")]
+    pub concurrent_monitored_count: usize,
+    /// Where applications are kept; without it the register gives profiles only.
+    pub store: Option<StoreConfig>,
     /// The sources.
     pub sources: Vec<SourceConfig>,
 }
@@ -158,6 +186,10 @@ fn default_calls() -> usize {
 
 fn default_profiles() -> usize {
     32
+}
+
+fn default_monitored() -> usize {
+    4
 }
 
 impl RegisterConfig {
@@ -192,6 +224,8 @@ impl RegisterConfig {
         let loopback = self.listen.ip().is_loopback();
         require(loopback, "listen", "use a loopback address: callers are not authenticated")?;
         self.check_hub()?;
+        let origin = self.pages.as_ref().is_none_or(|p| p.origin.is_none() || p.site().is_some());
+        require(origin, "pages.origin", "write https://host or http://host:port and nothing more")?;
         let purpose = (1..=CODE_MAX_BYTES).contains(&self.purpose.len())
             && self.purpose.bytes().all(|byte| byte.is_ascii_graphic());
         require(purpose, "purpose", "write a code of the purpose catalogue")?;
@@ -199,6 +233,12 @@ impl RegisterConfig {
         require(in_time(self.deadline_ms), "deadline_ms", "choose 1 to 60000")?;
         let counts = self.concurrent_calls_count > 0 && self.concurrent_profiles_count > 0;
         require(counts, "concurrent_calls_count, concurrent_profiles_count", "choose at least 1")?;
+        let monitored = (1..=MONITORED_MAX_COUNT).contains(&self.concurrent_monitored_count);
+        require(monitored, "concurrent_monitored_count", "choose 1 to 64")?;
+        if let Some(store) = &self.store {
+            let repair = "give one of directory and postgres, and a key_file with postgres";
+            require(store.check().is_ok(), "store", repair)?;
+        }
         let few = self.sources.len() <= SOURCES_MAX_COUNT;
         require(few, "sources", "list at most 64 sources")?;
         for (at, source) in self.sources.iter().enumerate() {
@@ -315,6 +355,8 @@ hub_url = "http://127.0.0.1:8080"
 client = "UZ/GOV/NASP/register"
 purpose = "social-protection"
 
+[pages]
+
 [[sources]]
 name = "civil-registry"
 kind = "civil-registry"
@@ -358,6 +400,7 @@ wave = 2
             ("method = \"POST\"\n", "", "sources[1].body"),
             ("name = \"bank\"", "name = \"civil-registry\"", "sources[1].name"),
             ("purpose = \"social-protection\"", "purpose = \"\"", "purpose"),
+            ("[pages]", "[pages]\norigin = \"https://a.example/\"", "pages.origin"),
         ];
         for (good, bad, wanted) in cases {
             match RegisterConfig::parse(&GOOD.replace(good, bad)) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::payments::Desk;
 use register::payment::office::Office;
 use register::rules::{RuleError, Rulebook};
+use register_store::StoreError;
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
 use tokio::net::TcpListener;
@@ -13,9 +14,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::api::{Register, routes};
+use crate::applications::{Applications, monitoring};
 use crate::config::{ConfigError, RegisterConfig};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
+use crate::pages::{self, FaultyWords};
 use crate::payments::{self, RegisterCourier};
 
 /// Why a register does not start.
@@ -33,6 +36,12 @@ pub enum StartError {
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The words of this build's pages are faulty.
+    #[error(transparent)]
+    Words(#[from] FaultyWords),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The address cannot be listened on.
     #[error("register: cannot listen on {address}; choose a free address in `listen`")]
     Listen {
@@ -72,14 +81,22 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     let failed = |cause| StartError::Listen { address, cause };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let applications = match &config.store {
+        Some(store) => Some(Applications::open(store).await?),
+        None => None,
+    };
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
     let mut work = JoinSet::new();
     let payments = open_payments(&config, (&hub, &clock), &mut work).await?;
-    let router = routes(Arc::new(Register { config, hub, clock, rules, places }));
-    let router = match &payments {
-        Some(desk) => router.merge(payments::routes(desk.clone())),
-        None => router,
-    };
+    let pages = config.pages.clone();
+    let register = Arc::new(Register { config, hub, clock, rules, places, applications });
+    let mut router = routes(register.clone());
+    if let Some(config) = pages {
+        router = router.merge(pages::routes(register.clone(), &config, address)?);
+    }
+    if let Some(desk) = &payments {
+        router = router.merge(payments::routes(desk.clone()));
+    }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -87,6 +104,12 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
         let stop = async move { asked.await.unwrap_or(()) };
         axum::serve(listener, router).with_graceful_shutdown(stop).await
     });
+    if register.applications.is_some() {
+        tasks.spawn(async move {
+            monitoring::run(&register).await;
+            Ok(())
+        });
+    }
     tracing::info!(%address, "register listens");
     Ok(RunningRegister { address, payments, ask_to_stop, tasks, work })
 }
@@ -114,6 +137,7 @@ impl RunningRegister {
     pub async fn stop(mut self) {
         // The server may be gone already; then there is nobody to tell.
         let _ = self.ask_to_stop.send(());
+        // Monitoring goes on at the next start; the server's task ends first.
         if tokio::time::timeout(DRAIN_TIMEOUT, self.tasks.join_next()).await.is_err() {
             tracing::warn!("register stopped with requests under way");
         }

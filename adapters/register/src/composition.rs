@@ -86,7 +86,7 @@ pub struct Departure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscrepancyKind {
-    /// A member is not registered at the applicant's dwelling.
+    /// A member, or a spouse who is abroad, is not registered at the applicant's dwelling.
     CoResidenceDiffers,
     /// A marriage stands in one record and has ended, or never was, in the other.
     StaleMarriage,

@@ -4,17 +4,21 @@
 //! ([`composition`]), further answers its members' income and property; [`assessment`] weighs them
 //! by a dated rule version ([`rules`]) in three-valued logic, so that a decision stands only when
 //! no absent source could change it; [`profile`] is the whole as canonical JSON with a hash, and
-//! [`render`] the same for people to read.
+//! [`render`] the same for people to read, with the family as a [`drawing`].
+//!
+//! [`application`] is the way of an application from filing to notice, with its deadlines.
 //!
 //! Left out: calling the sources, storing, and the clock, which are `register-server`'s.
 
 mod redact;
 
 pub mod answers;
+pub mod application;
 pub mod assessment;
 pub mod case;
 pub mod composition;
 pub mod decision;
+pub mod drawing;
 mod exclusion;
 mod fraction;
 pub mod income;

@@ -30,6 +30,18 @@ impl Month {
         Self::of(self.first.yesterday().unwrap_or(self.first))
     }
 
+    /// The month after; the last month of the calendar stays.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self::of(self.last_day().tomorrow().unwrap_or(self.first))
+    }
+
+    /// The month `count` months later.
+    #[must_use]
+    pub fn plus(self, count: u32) -> Self {
+        (0..count).fold(self, |month, _| month.next())
+    }
+
     /// The first day.
     #[must_use]
     pub fn first_day(self) -> Date {

@@ -1,5 +1,7 @@
 //! `koprik`: every process of the exchange and every tool of its users, in one binary.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "printing has one home, `output`")]
+
 mod ask;
 mod commands;
 mod http_client;
@@ -22,14 +24,14 @@ fn main() -> ExitCode {
     let runtime = match hub_server::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("koprik: the runtime cannot be started: {error}");
+            output::complain(format_args!("the runtime cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(commands::run(cli)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("koprik: {error:#}");
+            output::complain(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

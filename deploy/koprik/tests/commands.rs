@@ -9,9 +9,10 @@
 mod processes;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use processes::{complaint, koprik, printed};
+use processes::{KOPRIK, complaint, koprik, printed};
 use serde_json::Value;
 
 /// One demo for all tests of this file: its folder and what it printed.
@@ -182,4 +183,85 @@ fn population_and_completion_are_there() {
     assert!(dir.path().join("tax.sqlite").exists());
     let script = koprik(&["completion", "bash"]);
     assert!(String::from_utf8_lossy(&script.stdout).contains("koprik"));
+}
+
+/// How a command ends whose standard output, and standard error as well if told so, goes to nobody.
+fn ends_unread(arguments: &[&str], streams: Unread) -> Option<i32> {
+    let gone = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let mut command = Command::new(KOPRIK);
+    command.args(arguments).stdin(Stdio::null()).stdout(gone());
+    if streams == Unread::Both {
+        command.stderr(gone());
+    }
+    let output = command.output().unwrap();
+    assert_eq!(complaint(&output), "", "{arguments:?}");
+    output.status.code()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    Output,
+    Both,
+}
+
+#[test]
+fn commands_whose_reader_has_gone_end_quietly_with_their_own_exit_code() {
+    let (dir, shown) = demo();
+    let (file, anchor) = (text(&shown["evidence"][0]["file"]), text(&shown["anchor"]));
+    let bad = dir.join("bad.json").display().to_string();
+    std::fs::write(&bad, "{}").unwrap();
+    let config = dir.join("hubs/tax/hub.toml").display().to_string();
+    let key = tempfile::tempdir().unwrap();
+    let key = key.path().join("log.key").display().to_string();
+    let cases: [(&[&str], i32); 8] = [
+        (&["verify", file, "--anchor", anchor], 0),
+        (&["--json", "verify", file, "--anchor", anchor], 0),
+        (&["verify", &bad, "--anchor", anchor], 1),
+        (&["hub", "--config", &config, "--check-config"], 0),
+        (&["key", &key], 0),
+        (&["completion", "bash"], 0),
+        (&["--help"], 0),
+        (&["--version"], 0),
+    ];
+    for (arguments, code) in cases {
+        assert_eq!(ends_unread(arguments, Unread::Output), Some(code), "{arguments:?}");
+    }
+    let unreadable = &["verify", "/none.json", "--anchor", anchor];
+    assert_eq!(ends_unread(unreadable, Unread::Both), Some(2));
+    assert_eq!(ends_unread(&["explain", "x", "--config", "/none"], Unread::Both), Some(1));
+}
+
+#[test]
+fn output_that_cannot_be_stored_is_an_error_and_no_panic() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(KOPRIK);
+    command.args(["completion", "bash"]).stdin(Stdio::null()).stdout(full);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = complaint(&output);
+    assert!(
+        said.contains("standard output cannot be written") && !said.contains("panic"),
+        "{said}"
+    );
+}
+
+#[test]
+fn verify_tells_what_does_not_hold_from_what_cannot_be_judged() {
+    let (_, shown) = demo();
+    let (file, anchor) = (text(&shown["evidence"][0]["file"]), text(&shown["anchor"]));
+    let cases: [&[&str]; 4] = [
+        &["verify", "/none.json", "--anchor", anchor],
+        &["verify", file, "--anchor", "/none.json"],
+        &["verify", file, "--anchor", file],
+        &["verify", file, "--log-key", "no key"],
+    ];
+    for arguments in cases {
+        let output = koprik(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", complaint(&output));
+        assert!(complaint(&output).starts_with("koprik: not verified: "), "{}", complaint(&output));
+    }
 }

@@ -23,7 +23,7 @@ use crate::headers;
 use crate::signature::{ReadBase, ReceivedSignature};
 use crate::target::Target;
 use crate::timestamp;
-use crate::verification;
+use crate::verification::{self, TimesRefusal};
 use crate::witnessed::{self, Witnessed};
 
 /// The steps of a verification, in their order.
@@ -245,6 +245,7 @@ impl<'f> Message<'f> {
         if record.signature != Some(Sha256::of(&self.signature)) {
             return Err(refuse("the record commits to another signature"));
         }
+        self.timely(record).map_err(&refuse)?;
         let digest = self.base.value(headers::CONTENT_DIGEST);
         let recorded = record.body.as_ref().map(|d| headers::content_digest(d.as_bytes()));
         // A refusal may come before the body is read; then the signature alone commits to it.
@@ -258,6 +259,19 @@ impl<'f> Message<'f> {
             return Err(refuse("the body is not the one that was signed"));
         }
         Ok(())
+    }
+
+    /// The record was made while the signature counted, as far as clocks agree. Without this, who has the
+    /// member's key could state any time at which its certificate was good.
+    fn timely(&self, record: &Record) -> Result<(), &'static str> {
+        match verification::check_times(&self.base.parameters, record.time) {
+            Ok(()) => Ok(()),
+            // A refusal may be late: the body was awaited.
+            Err(TimesRefusal::Expired) if record.kind == Kind::Refusal => Ok(()),
+            Err(TimesRefusal::Expired) => Err("the signature had expired when it was recorded"),
+            Err(TimesRefusal::Future) => Err("the signature was made after its record"),
+            Err(TimesRefusal::Lifetime) => Err("the signature lives longer than it may"),
+        }
     }
 
     fn signed_by(

@@ -73,6 +73,7 @@ pub struct VerifiedRequest {
     exchange: Uuid,
     signature: ReceivedSignature,
     content_digest: String,
+    at: UnixMillis,
 }
 
 impl VerifiedRequest {
@@ -92,6 +93,13 @@ impl VerifiedRequest {
     #[must_use]
     pub fn signature(&self) -> &ReceivedSignature {
         &self.signature
+    }
+
+    /// When the signature was judged. The record has this time, so that a verifier of evidence who
+    /// holds the signature's times to it comes to the same verdict.
+    #[must_use]
+    pub fn at(&self) -> UnixMillis {
+        self.at
     }
 
     /// Checks the body that was received.
@@ -144,7 +152,8 @@ pub fn verify_request(
         Problem::new(ProblemCode::RequestSignature, "x-road-request-id is not a UUID")
     })?;
     let content_digest = required(headers::CONTENT_DIGEST).to_owned();
-    Ok(VerifiedRequest { client, exchange, signature: received, content_digest })
+    let at = grounds.now;
+    Ok(VerifiedRequest { client, exchange, signature: received, content_digest, at })
 }
 
 fn client_of(parts: &RequestParts<'_>) -> Result<SubsystemId, Problem> {
@@ -162,6 +171,7 @@ fn client_of(parts: &RequestParts<'_>) -> Result<SubsystemId, Problem> {
 #[derive(Debug)]
 pub struct VerifiedAnswer {
     signature: ReceivedSignature,
+    at: UnixMillis,
 }
 
 impl VerifiedAnswer {
@@ -169,6 +179,12 @@ impl VerifiedAnswer {
     #[must_use]
     pub fn signature(&self) -> &ReceivedSignature {
         &self.signature
+    }
+
+    /// When the signature was judged, as with [`VerifiedRequest::at`].
+    #[must_use]
+    pub fn at(&self) -> UnixMillis {
+        self.at
     }
 }
 
@@ -218,7 +234,7 @@ pub fn verify_answer(
     }
     let digest = own(headers::CONTENT_DIGEST).unwrap_or_default();
     digest_matches(digest, answer.body, ProblemCode::AnswerSignature)?;
-    Ok(VerifiedAnswer { signature: received })
+    Ok(VerifiedAnswer { signature: received, at: grounds.now })
 }
 
 struct Codes {
@@ -249,7 +265,8 @@ fn check_signature(
     if let Err(error) = key.certificate.valid_at(now) {
         return Err(Problem::new(codes.certificate, error.to_string()));
     }
-    check_times(&received.parameters, now, codes.expired)?;
+    check_times(&received.parameters, now)
+        .map_err(|reason| Problem::new(codes.expired, reason.to_string()))?;
     check_bytes(received, &key.public_key, roots)
         .map_err(|reason| Problem::new(codes.signature, reason.to_string()))
 }
@@ -283,18 +300,37 @@ pub fn check_bytes(
     verified.map_err(|_| BytesRefusal::Signature)
 }
 
-fn check_times(parameters: &Parameters, now: UnixMillis, code: ProblemCode) -> Result<(), Problem> {
-    let refuse = |text: &str| Err(Problem::new(code, text));
+/// Why the times that a signature states are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimesRefusal {
+    /// `created` is later than the moment, by more than clocks may differ.
+    #[error("the signature was made in the future")]
+    Future,
+    /// `expires` is earlier than the moment, by more than clocks may differ.
+    #[error("the signature has expired")]
+    Expired,
+    /// `expires` is before `created`, or too long after it.
+    #[error("the signature lives longer than the exchange allows")]
+    Lifetime,
+}
+
+/// Checks the times of a signature at the moment at which it counts, in whole seconds: at the hub that
+/// receives it now, in evidence the time of its record.
+///
+/// # Errors
+/// [`TimesRefusal`].
+pub fn check_times(parameters: &Parameters, at: UnixMillis) -> Result<(), TimesRefusal> {
     let Parameters { created, expires, .. } = *parameters;
+    let lifetime = expires.checked_sub(created).ok_or(TimesRefusal::Lifetime)?;
+    if lifetime > MESSAGE_LIFETIME.as_secs() {
+        return Err(TimesRefusal::Lifetime);
+    }
     let skew = CLOCK_SKEW.as_secs();
-    if created > now.seconds().saturating_add(skew) {
-        return refuse("the signature was made in the future");
+    if created > at.seconds().saturating_add(skew) {
+        return Err(TimesRefusal::Future);
     }
-    if expires.saturating_add(skew) < now.seconds() {
-        return refuse("the signature has expired");
-    }
-    if expires < created || expires - created > MESSAGE_LIFETIME.as_secs() {
-        return refuse("the signature lives longer than the exchange allows");
+    if expires.saturating_add(skew) < at.seconds() {
+        return Err(TimesRefusal::Expired);
     }
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! The file layer under everything that the log writes: each method is one system call, so that a
 //! test can fail, tear or cut short each of them, and crash after it.
 //!
-//! Reads go to the file system directly: what a fault does to them, a test does to the files. The
-//! index is sled's and writes by itself; it is derived, and tests damage its directory.
+//! Reads go to the file system directly: what a fault does to them, a test does to the files.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

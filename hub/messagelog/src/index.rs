@@ -1,9 +1,14 @@
 //! The words of the index: keys that a record is found by, and queries.
 
 pub(crate) mod follower;
+mod merge;
+mod pages;
+mod run;
+mod search;
 pub(crate) mod store;
 
 use schemas::clock::UnixMillis;
+use schemas::digest::Sha256;
 
 /// What a key is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,9 +30,9 @@ pub enum IndexKind {
 }
 
 impl IndexKind {
-    /// The kind's byte in the index; 0 stands for all records. Who changes one also
-    /// changes the layout version of the store, so that old indexes are made again.
-    pub(crate) fn byte(self) -> u8 {
+    /// The kind's byte under the digest. Who changes one also changes the magic of the runs, so that
+    /// old indexes are made again.
+    fn byte(self) -> u8 {
         match self {
             Self::Exchange => 1,
             Self::Request => 2,
@@ -40,8 +45,8 @@ impl IndexKind {
     }
 }
 
-/// A key that records are found by. Values longer than 255 bytes are indexed by their digest.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A key that records are found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexKey {
     /// What the value is about.
     pub kind: IndexKind,
@@ -57,13 +62,38 @@ impl IndexKey {
     }
 }
 
+/// What the index holds of a key: the first 16 bytes of the SHA-256 of its kind and value. Callers choose some of the
+/// values; two with one digest take 2^64 tries to find, and would only find each other's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyDigest(pub(crate) [u8; 16]);
+
+impl KeyDigest {
+    pub(crate) fn of(kind: IndexKind, value: &str) -> Self {
+        let digest = Sha256::of_parts(&[&[kind.byte()], value.as_bytes()]);
+        Self(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
+}
+
 /// What a record is found by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexKeys {
     /// The record's time.
-    pub time: UnixMillis,
+    pub(crate) time: UnixMillis,
     /// Its keys; a record without keys is still found by its time.
-    pub keys: Vec<IndexKey>,
+    pub(crate) digests: Vec<KeyDigest>,
+}
+
+impl IndexKeys {
+    /// Those of a record that was made at `time`, and so far is found by that only.
+    #[must_use]
+    pub fn at(time: UnixMillis) -> Self {
+        Self { time, digests: Vec::with_capacity(8) }
+    }
+
+    /// Lets the record be found by a key, too. Cost: one hash of the value.
+    pub fn add(&mut self, kind: IndexKind, value: &str) {
+        self.digests.push(KeyDigest::of(kind, value));
+    }
 }
 
 /// In which order of record index answers come.

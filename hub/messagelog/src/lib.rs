@@ -6,7 +6,7 @@
 //!  submit ──► committer ──► segments/*.seg      the truth: one write, one fdatasync, then receipts
 //!                 │ durable size
 //!                 ├──► publisher ──► tlog/      tiles, entry bundles, signed checkpoint (C2SP)
-//!                 └──► indexer ───► index/      sled: exchange, subject, client, … → record indexes
+//!                 └──► indexer ───► index/      sorted files: exchange, subject, client, … → record indexes
 //! ```
 //!
 //! All of it but the index is written through `disk`, one system call at a time, so that tests crash

@@ -251,9 +251,9 @@ impl MessageLog {
         tree::consistency_proof(old, new, |l, i| self.inner.tiles.node(published, l, i))
     }
 
-    /// Stops taking entries, makes what waits durable, publishes a last checkpoint, makes the
-    /// index durable and ends the threads, in this order. A second call does nothing. What is
-    /// durable can still be read and proved through the handle.
+    /// Stops taking entries, makes what waits durable, publishes a last checkpoint and ends the
+    /// threads, in this order. A second call does nothing. What is durable can still be read and
+    /// proved through the handle.
     pub async fn close(&self) {
         self.inner.committer.queue.end(LogError::Closed);
         let Some(followers) = self.followers().take() else { return };

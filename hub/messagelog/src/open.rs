@@ -71,7 +71,8 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
     let indexer = Indexer::open(
         IndexOptions {
             dir: dir.join("index"),
-            cache_bytes: options.limits.index_cache_bytes,
+            disk: disk.clone(),
+            block_count: options.limits.index_block_count,
             keys_of: options.index_keys,
             clock: options.clock.clone(),
         },

@@ -25,7 +25,7 @@ use schemas::tlog::{NoteSigner, SignerError};
 
 use crate::disk::{Disk, DiskFile, Open, OsDisk};
 use crate::open::open_on;
-use crate::{Entry, IndexKey, IndexKeys, IndexKind, LogError, LogLimits, LogOptions, MessageLog};
+use crate::{Entry, IndexKeys, IndexKind, LogError, LogLimits, LogOptions, MessageLog};
 
 pub(crate) const ORIGIN: &str = "TEST/GOV/100/HUB1";
 pub(crate) const START: UnixMillis = UnixMillis(1_772_446_500_000);
@@ -69,7 +69,8 @@ pub(crate) fn options(dir: &Path) -> LogOptions {
         key: TestKey::new(1),
         clock: Clock::manual(START),
         index_keys: keys_of,
-        limits: LogLimits { checkpoint_interval, ..LogLimits::default() },
+        // With 512 records a large run of 64 blocks.
+        limits: LogLimits { checkpoint_interval, index_block_count: 8, ..LogLimits::default() },
     }
 }
 
@@ -95,8 +96,9 @@ fn keys_of(leaf: &[u8]) -> IndexKeys {
     let mut words = text.split(' ');
     let time = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
     let kinds = [IndexKind::Client, IndexKind::Exchange];
-    let keys = kinds.into_iter().zip(words).map(|(kind, word)| IndexKey::new(kind, word));
-    IndexKeys { time: UnixMillis(time), keys: keys.collect() }
+    let mut keys = IndexKeys::at(UnixMillis(time));
+    kinds.into_iter().zip(words).for_each(|(kind, word)| keys.add(kind, word));
+    keys
 }
 
 /// Appends the test records `from..to`, all at once.

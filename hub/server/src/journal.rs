@@ -1,10 +1,10 @@
 //! The journal of a hub: records into the message log, evidence sealed beside them, people as pseudonyms.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hub_messagelog::vault::{Class, Vault, VaultError};
-use hub_messagelog::{
-    Entry, IndexKey, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt,
-};
+use hub_messagelog::{Entry, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt};
 use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::{Pseudonym, Sha256};
 use schemas::encoding::base64;
@@ -184,34 +184,51 @@ pub(crate) fn receipt_value(receipt: &LogReceipt, exchange: &str) -> String {
     format!("log=\"{}\"; index={}; exchange=\"{exchange}\"", receipt.origin(), receipt.index())
 }
 
-/// What a record is found by. The log's own leaves are canonical, so the rest is not read.
+/// What a record is found by. The log's own leaves are canonical, so the rest is not read, and texts without
+/// escapes stay where they are.
 #[derive(Deserialize)]
-struct Found {
-    client: Option<String>,
-    exchange: Option<String>,
-    message: Option<String>,
-    outcome: String,
-    purpose: Option<String>,
-    service: Option<String>,
-    #[serde(default)]
-    subjects: Vec<String>,
+struct Found<'a> {
+    #[serde(borrow)]
+    client: Option<Text<'a>>,
+    #[serde(borrow)]
+    exchange: Option<Text<'a>>,
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+    #[serde(borrow)]
+    outcome: Text<'a>,
+    #[serde(borrow)]
+    purpose: Option<Text<'a>>,
+    #[serde(borrow)]
+    service: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    subjects: Vec<Text<'a>>,
     time: UnixMillis,
 }
+
+/// serde borrows a `Cow` only where it is the field itself.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The index keys of a record, for live indexing and for rebuilds. Public for the bench of the log.
 #[must_use]
 pub fn index_keys(leaf: &[u8]) -> IndexKeys {
-    let Ok(record) = serde_json::from_slice::<Found>(leaf) else { return IndexKeys::default() };
+    let Ok(record) = serde_json::from_slice::<Found<'_>>(leaf) else { return IndexKeys::default() };
     let single = [
-        (IndexKind::Exchange, record.exchange),
-        (IndexKind::Request, record.message),
-        (IndexKind::Client, record.client),
-        (IndexKind::Service, record.service),
-        (IndexKind::Purpose, record.purpose),
-        (IndexKind::Outcome, Some(record.outcome)),
+        (IndexKind::Exchange, &record.exchange),
+        (IndexKind::Request, &record.message),
+        (IndexKind::Client, &record.client),
+        (IndexKind::Service, &record.service),
+        (IndexKind::Purpose, &record.purpose),
+        (IndexKind::Outcome, &Some(record.outcome)),
     ];
-    let single = single.into_iter().filter_map(|(kind, value)| Some(IndexKey::new(kind, value?)));
-    let subjects = record.subjects.into_iter();
-    let subjects = subjects.map(|subject| IndexKey::new(IndexKind::Subject, subject));
-    IndexKeys { time: record.time, keys: single.chain(subjects).collect() }
+    let mut keys = IndexKeys::at(record.time);
+    for (kind, text) in single {
+        if let Some(Text(text)) = text {
+            keys.add(kind, text);
+        }
+    }
+    for Text(subject) in &record.subjects {
+        keys.add(IndexKind::Subject, subject);
+    }
+    keys
 }

@@ -158,17 +158,39 @@ fn stat(pid: u32) -> Option<String> {
     text.rsplit_once(')').map(|(_, rest)| rest.to_owned())
 }
 
+/// Fields 14 and 15, user and kernel, of what follows the name.
+fn cpu_in(stat: &str) -> Option<Duration> {
+    let mut fields = stat.split_whitespace().skip(11).map(|field| field.parse::<u32>().ok());
+    Some(TICK * fields.next()??.checked_add(fields.next()??)?)
+}
+
 /// Field 4.
 fn parent(pid: u32) -> Option<u32> {
     stat(pid)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// CPU time of one process so far, user and kernel: fields 14 and 15. `None` when it has ended.
+/// CPU time of one process so far, user and kernel. `None` when it has ended.
 #[must_use]
 pub fn cpu_of(pid: u32) -> Option<Duration> {
-    let stat = stat(pid)?;
-    let mut fields = stat.split_whitespace().skip(11).map(|field| field.parse::<u32>().ok());
-    Some(TICK * fields.next()??.checked_add(fields.next()??)?)
+    cpu_in(&stat(pid)?)
+}
+
+/// CPU time so far of the threads of this process that have a name, user and kernel. Whole ticks of 10 ms.
+///
+/// # Errors
+/// When proc(5) does not list the threads.
+pub fn cpu_of_threads(name: &str) -> anyhow::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir("/proc/self/task")? {
+        // One that has ended meanwhile counts nothing.
+        let text = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+        if let Some((named, rest)) = text.rsplit_once(')')
+            && named.split_once('(').is_some_and(|(_, its)| its == name)
+        {
+            sum += cpu_in(rest).unwrap_or_default();
+        }
+    }
+    Ok(sum)
 }
 
 /// Memory of one process.

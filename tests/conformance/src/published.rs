@@ -57,7 +57,7 @@ pub fn open(dir: &Path, key: Arc<NoteKey>) -> anyhow::Result<MessageLog> {
         origin: ORIGIN.to_owned(),
         key,
         clock: Clock::manual(START),
-        index_keys: |_| IndexKeys { time: START, keys: Vec::new() },
+        index_keys: |_| IndexKeys::at(START),
         limits: LogLimits { checkpoint_interval, ..LogLimits::default() },
     };
     Ok(MessageLog::open(options)?)

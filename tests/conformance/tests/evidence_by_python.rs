@@ -24,7 +24,7 @@ fn python(anchor: &Path, files: &[&Path]) -> Command {
 }
 
 /// Both judges' verdict on a file: `Ok`, or the step that does not hold with the reason.
-pub(crate) type Verdict = Result<(), String>;
+type Verdict = Result<(), String>;
 
 /// Files that both judges look at, and what is expected of them.
 pub(crate) struct Court {
@@ -88,7 +88,7 @@ fn verdicts(text: &str, paths: &[&Path]) -> Vec<Verdict> {
 }
 
 /// Damages per file: 100, or as many as `KOPRIK_DAMAGES` says for a long run.
-fn damages_count() -> u64 {
+pub(crate) fn damages_count() -> u64 {
     asked("KOPRIK_DAMAGES").unwrap().unwrap_or(100)
 }
 
@@ -119,7 +119,8 @@ async fn python_and_rust_agree_on_every_real_file_and_every_drawn_damage() {
     }
     let tally = court.judge();
     println!("seed {SEED}: {tally:?}");
-    for step in ["form", "configuration", "checkpoint", "records", "request", "answer"] {
+    for step in ["form", "configuration", "checkpoint", "records", "timestamp", "request", "answer"]
+    {
         assert!(tally.contains_key(step), "no damage reached {step}: {tally:?}");
     }
     assert_eq!(tally["verified"], exchanges.files.len());
@@ -129,7 +130,7 @@ async fn python_and_rust_agree_on_every_real_file_and_every_drawn_damage() {
 type Change = fn(&mut Value, &Value);
 
 /// What is done to a file, and whether it stays good.
-const CHANGES: [(&str, bool, Change); 20] = [
+const CHANGES: [(&str, bool, Change); 22] = [
     ("nothing", true, |_, _| ()),
     ("bodies left out", true, |file, _| {
         for message in file["messages"].as_array_mut().unwrap() {
@@ -139,6 +140,15 @@ const CHANGES: [(&str, bool, Change); 20] = [
     ("a body that is null", false, |file, _| file["messages"][0]["body"] = Value::Null),
     ("a body of the other message", false, |file, _| {
         file["messages"][1]["body"] = file["messages"][0]["body"].clone();
+    }),
+    ("the timestamp left out", true, |file, _| {
+        file.as_object_mut().unwrap().remove("timestamp");
+    }),
+    ("the timestamp and the cosignatures left out", true, |file, _| {
+        file.as_object_mut().unwrap().remove("timestamp");
+        let note = file["checkpoint"].as_str().unwrap();
+        let lines: Vec<&str> = note.split_inclusive('\n').take(5).collect();
+        file["checkpoint"] = json!(lines.concat());
     }),
     ("request and answer swapped", false, |file, _| swap(&mut file["messages"])),
     ("records swapped", false, |file, _| swap(&mut file["records"])),
@@ -204,7 +214,8 @@ async fn python_and_rust_agree_on_files_whose_parts_are_dropped_doubled_or_swapp
         let mut dropped = own.clone();
         let object = dropped.pointer_mut(&path).unwrap().as_object_mut().unwrap();
         object.remove(&name);
-        court.bring(format!("{path}/{name} dropped"), spelled(&dropped), Some(name == "body"));
+        let spare = ["body", "timestamp"].contains(&name.as_str());
+        court.bring(format!("{path}/{name} dropped"), spelled(&dropped), Some(spare));
         let mut renamed = own.clone();
         let object = renamed.pointer_mut(&path).unwrap().as_object_mut().unwrap();
         object.insert(format!("{name}x"), json!(1));

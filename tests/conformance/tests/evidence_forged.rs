@@ -11,7 +11,9 @@ use federation::rogue::SigningKeys;
 use hub_core::batch::{self, Batch};
 use hub_core::evidence;
 use hub_core::signature::signature_value;
+use pki::authority::AuthorityFiles;
 use pki::signer::NoteKey;
+use pki::timestamp::{TimestampAuthority, TimestampQuery, read_reply};
 use schemas::clock::UnixMillis;
 use schemas::configuration::GlobalConfiguration;
 use schemas::digest::Sha256;
@@ -26,8 +28,8 @@ use crate::evidence_by_python::Court;
 use crate::exchanges::Exchanges;
 
 /// What the forger writes; all that follows from it is made right.
-struct Parts {
-    configuration: GlobalConfiguration,
+pub(crate) struct Parts {
+    pub(crate) configuration: GlobalConfiguration,
     records: Vec<Record>,
     /// Signature bases.
     bases: Vec<String>,
@@ -35,20 +37,23 @@ struct Parts {
     extension: String,
     /// Positions among the configuration's witnesses (consumer's, provider's, central server's) of those that
     /// cosign, in the order of their lines, with the seconds that each states.
-    cosigners: Vec<(usize, u64)>,
+    pub(crate) cosigners: Vec<(usize, u64)>,
+    /// What time the timestamp authority's clock shows when it stamps; `None`: it does not.
+    pub(crate) stamped: Option<UnixMillis>,
 }
 
 /// Every key of the federation in one hand.
-struct Forge {
+pub(crate) struct Forge {
     forger: Forger,
     log: Arc<NoteKey>,
     /// The consumer's and the provider's.
     keys: [SigningKeys; 2],
     witnesses: [NoteKey; 3],
+    stamps: TimestampAuthority,
 }
 
 impl Forge {
-    fn new(exchanges: &Exchanges) -> Self {
+    pub(crate) fn new(exchanges: &Exchanges) -> Self {
         let dir = |hub| exchanges.layout.place(hub).unwrap().dir.clone();
         let server = "UZ/GOV/NASP/hub-1".parse().unwrap();
         let origin = hub_server::hub::log_origin(&server);
@@ -63,11 +68,19 @@ impl Forge {
         let witnesses = witnesses.map(|(of, dir)| {
             NoteKey::load(&format!("koprik/{of}/witness"), &dir.join("witness.key")).unwrap()
         });
-        Self { forger: Forger::new(&exchanges.layout).unwrap(), log, keys, witnesses }
+        let dir = exchanges.layout.dir.join("timestamps");
+        let (key, certificate) = (dir.join("timestamps.key"), dir.join("timestamps.pem"));
+        let files = AuthorityFiles { key: &key, certificate: &certificate };
+        let stamps = TimestampAuthority::load(files, "1.3.6.1.4.1.32473.1").unwrap();
+        Self { forger: Forger::new(&exchanges.layout).unwrap(), log, keys, witnesses, stamps }
     }
 
     /// The file with its parts changed, signed and proved anew.
-    fn remake(&self, file: &EvidenceFile, change: fn(&mut Parts)) -> Vec<u8> {
+    pub(crate) fn remake(
+        &self,
+        file: &EvidenceFile,
+        change: impl FnOnce(&mut Parts),
+    ) -> EvidenceFile {
         let document = file.configuration.lines().next().unwrap();
         let records = file.records.iter();
         let mut parts = Parts {
@@ -76,9 +89,11 @@ impl Forge {
             bases: file.messages.iter().map(|message| message.base.clone()).collect(),
             extension: String::new(),
             cosigners: Vec::new(),
+            stamped: None,
         };
         change(&mut parts);
         let mut file = file.clone();
+        file.messages.truncate(parts.bases.len());
         let mut request_signature = Vec::new();
         for (nth, base) in parts.bases.iter().enumerate() {
             let base = bound(base, &request_signature);
@@ -93,7 +108,20 @@ impl Forge {
         }
         file.configuration = self.forger.sign(&parts.configuration, 3).unwrap();
         self.prove(&mut file, &parts);
-        evidence::to_text(&file).into_bytes()
+        file.timestamp = parts.stamped.map(|at| self.stamp(&file, at));
+        file
+    }
+
+    /// What a timestamp is over: the checkpoint with the log's own signature alone.
+    pub(crate) fn to_stamp(&self, file: &EvidenceFile) -> String {
+        Note::parse(&file.checkpoint).unwrap().signed_by(self.log.verifier()).to_string()
+    }
+
+    fn stamp(&self, file: &EvidenceFile, at: UnixMillis) -> String {
+        let imprint = Sha256::of(self.to_stamp(file).as_bytes());
+        let query = TimestampQuery::new(imprint).unwrap().to_der().unwrap();
+        let reply = self.stamps.answer(&query, at).map_err(|(refusal, _)| refusal).unwrap();
+        base64(&read_reply(&reply).unwrap())
     }
 
     fn sign(&self, nth: usize, base: &str) -> Vec<u8> {
@@ -147,20 +175,20 @@ fn bound(base: &str, request_signature: &[u8]) -> String {
     base.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-type Change = fn(&mut Parts);
+pub(crate) type Change = fn(&mut Parts);
 
-fn judge(changes: &[(&str, bool, Change)], exchanges: &Exchanges) {
+pub(crate) fn judge(changes: &[(&str, bool, Change)], exchanges: &Exchanges) {
     let forge = Forge::new(exchanges);
     let mut court = Court::new(exchanges.anchor());
     for (name, good, change) in changes {
         let file = forge.remake(&exchanges.read("consumer's"), *change);
-        court.bring((*name).to_owned(), file, Some(*good));
+        court.bring((*name).to_owned(), evidence::to_text(&file).into_bytes(), Some(*good));
     }
     println!("{:?}", court.judge());
 }
 
 /// The moment of the first record.
-fn at(parts: &Parts) -> schemas::clock::UnixMillis {
+pub(crate) fn at(parts: &Parts) -> UnixMillis {
     parts.records[0].time
 }
 
@@ -399,7 +427,7 @@ const MESSAGES: &[(&str, bool, Change)] = &[
         replace(parts, 1, "\"signature\";req: ", "\"signatura\";req: ");
         replace(parts, 1, " \"signature\";req", " \"signatura\";req");
     }),
-    ("a signature in two days' time", true, |parts| {
+    ("a signature in two days' time", false, |parts| {
         replace(parts, 0, "created=1780272000", "created=1780444800");
     }),
     ("a signature in a year", false, |parts| {
@@ -428,6 +456,64 @@ const MESSAGES: &[(&str, bool, Change)] = &[
         replace(parts, 0, " \"x-road-id\"", " \"X-road-id\"");
     }),
 ];
+
+/// The moment of the request's signature and of both records, in seconds.
+const MADE: u64 = 1_780_272_000;
+
+/// Sets `created` and `expires` of a message, in seconds after [`MADE`].
+fn lives(parts: &mut Parts, nth: usize, created: i64, expires: i64) {
+    let base = &mut parts.bases[nth];
+    let (begin, end) = (base.find(";created=").unwrap(), base.find(";keyid=").unwrap());
+    let at = |offset| MADE.checked_add_signed(offset).unwrap();
+    base.replace_range(begin..end, &format!(";created={};expires={}", at(created), at(expires)));
+}
+
+/// Moves a record, in milliseconds after [`MADE`].
+fn recorded(parts: &mut Parts, nth: usize, offset: i64) {
+    parts.records[nth].time = UnixMillis((MADE * 1_000).checked_add_signed(offset).unwrap());
+}
+
+/// Leaves the request alone, refused at this offset.
+fn refused(parts: &mut Parts, offset: i64) {
+    parts.records.truncate(1);
+    parts.bases.truncate(1);
+    parts.records[0].kind = Kind::Refusal;
+    recorded(parts, 0, offset);
+}
+
+const TIMES: &[(&str, bool, Change)] = &[
+    ("a signature as hubs make it", true, |parts| lives(parts, 0, 0, 60)),
+    ("one of a clock that is five seconds ahead", true, |parts| lives(parts, 0, 5, 65)),
+    ("one of a clock that is six seconds ahead", false, |parts| lives(parts, 0, 6, 66)),
+    ("one that expired five seconds before", true, |parts| lives(parts, 0, -65, -5)),
+    ("one that expired six seconds before", false, |parts| lives(parts, 0, -66, -6)),
+    ("one that lives a second too long", false, |parts| lives(parts, 0, 0, 61)),
+    ("one that lives no time", true, |parts| lives(parts, 0, 0, 0)),
+    ("one that expires before it is made", false, |parts| lives(parts, 0, 1, 0)),
+    ("one that never expires", false, |parts| {
+        replace(parts, 0, "expires=1780272060", "expires=18446744073709551615");
+    }),
+    ("an answer as hubs make it", true, |parts| lives(parts, 1, 0, 60)),
+    ("an answer made six seconds after its record", false, |parts| lives(parts, 1, 6, 66)),
+    ("an answer that had expired", false, |parts| lives(parts, 1, -66, -6)),
+    ("an answer that lives too long", false, |parts| lives(parts, 1, 0, 61)),
+    ("records as late as can be", true, |parts| {
+        recorded(parts, 0, 65_999);
+        recorded(parts, 1, 65_999);
+    }),
+    ("a request's record too late", false, |parts| recorded(parts, 0, 66_000)),
+    ("an answer's record too late", false, |parts| recorded(parts, 1, 66_000)),
+    ("an answer's record too early", false, |parts| recorded(parts, 1, -5_001)),
+    ("an answer's record as early as can be", true, |parts| recorded(parts, 1, -5_000)),
+    ("a refusal at once", true, |parts| refused(parts, 0)),
+    ("a refusal after the body was awaited", true, |parts| refused(parts, 600_000)),
+    ("a refusal before the request", false, |parts| refused(parts, -5_001)),
+];
+
+#[tokio::test]
+async fn signatures_outside_the_time_of_their_records_are_judged_alike() {
+    judge(TIMES, &Exchanges::carried().await);
+}
 
 #[tokio::test]
 async fn messages_that_say_something_else_are_judged_alike() {

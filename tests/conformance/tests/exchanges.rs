@@ -5,6 +5,10 @@
 //! raw bytes → hub `register` (Ed25519, batches) ─┐
 //! rogue with its keys (Ed25519 plain, batch) ────┴→ hub `tax` (ECDSA P-256) → source
 //! ```
+//!
+//! Both logs are cosigned by two witnesses and stamped, so that each file has all that it can have.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use federation::agencies::{Agency, REGISTER};
@@ -12,6 +16,7 @@ use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
 use federation::raw::{self, Message};
 use federation::rogue::{self, RogueConsumer, SigningKeys};
 use federation::source::{self, Source};
+use federation::stamps::Timestamps;
 use federation::{Federation, Layout, Options, lay_out, witnesses};
 use http::{Method, Request};
 use pki::authority::{Authority, AuthorityFiles, Validity};
@@ -21,10 +26,16 @@ use schemas::clock::{Clock, UnixMillis};
 use schemas::configuration::Anchor;
 use schemas::evidence::EvidenceFile;
 use schemas::identifier::MemberId;
+use schemas::tlog::Note;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-/// The moment of all exchanges, 2026-06-01T00:00:00Z.
+/// The moment of all exchanges but the slow one, 2026-06-01T00:00:00Z.
 const BEGIN: UnixMillis = UnixMillis(1_780_272_000_000);
+
+/// Longer than a round of witnesses and one of timestamps take.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What two hubs have given out; they have been stopped.
 pub(crate) struct Exchanges {
@@ -40,11 +51,14 @@ impl Exchanges {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(BEGIN);
         let agencies = Agency::named(PROVIDER).into_iter().collect();
-        let layout = lay_out(
-            dir.path(),
-            &Options { agencies, witness_quorum: 2, witness_seconds: 1, ..Options::all(BEGIN) },
-        )
-        .unwrap();
+        let options = Options {
+            agencies,
+            witness_quorum: 2,
+            witness_seconds: 1,
+            timestamps: Timestamps::Own,
+            ..Options::all(BEGIN)
+        };
+        let layout = lay_out(dir.path(), &options).unwrap();
         sign_with_p256(&layout, PROVIDER, "UZ/GOV/TAX");
         let source =
             Source::start(|_| source::answer(200, &[("Content-Type", "text/plain")], b"hi"));
@@ -58,6 +72,7 @@ impl Exchanges {
             .unwrap();
         let mut federation = Federation::new(layout.clone(), clock.clone());
         federation.start_central().await.unwrap();
+        federation.start_timestamp_authority().await.unwrap();
         federation.start_hub(PROVIDER).await.unwrap();
         federation.start_hub(CONSUMER).await.unwrap();
         let files = carry(&federation, &clock).await;
@@ -81,6 +96,7 @@ async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec
     let denied = ask(federation, "GET", "/r1/UZ/GOV/TAX/tax/tax/persons/x", b"").await;
     let other = ask(federation, "GET", &format!("/r1/{ECHO}/b"), b"").await;
     let (plain, batch) = ask_as_rogue(federation, clock).await;
+    let slow = ask_slowly(federation, clock).await;
     for hub in [CONSUMER, PROVIDER] {
         let hub = federation.hub(hub).unwrap();
         witnesses::cosigned(hub, &clock.stopwatch()).await.unwrap();
@@ -94,6 +110,7 @@ async fn carry(federation: &Federation, clock: &Clock) -> Vec<(&'static str, Vec
         ("provider's of a refusal", PROVIDER, &denied),
         ("plain Ed25519", PROVIDER, &plain),
         ("batch of five", PROVIDER, &batch),
+        ("consumer's of a slow body", CONSUMER, &slow),
     ] {
         files.push((name, take(federation, hub, exchange).await));
     }
@@ -123,7 +140,32 @@ fn sign_with_p256(layout: &Layout, hub: &str, member: &str) {
 async fn ask(federation: &Federation, method: &str, target: &str, body: &[u8]) -> String {
     let request = raw::request(method, target, &[("X-Road-Client", REGISTER)], body);
     let edge = federation.layout.place(CONSUMER).unwrap().edge_plain;
-    let answer = Message::parse_all(&raw::talk(edge, &request).await.unwrap()).remove(0);
+    exchange_of(&raw::talk(edge, &request).await.unwrap())
+}
+
+/// Asks with a body that comes half a minute after its head: when it is signed is later than when it was
+/// begun, by more than clocks may differ.
+async fn ask_slowly(federation: &Federation, clock: &Clock) -> String {
+    let (headers, body) = ([("X-Road-Client", REGISTER), ("Expect", "100-continue")], b"slow");
+    let request = raw::request("POST", &format!("/r1/{ECHO}/slow"), &headers, body);
+    let (head, body) = request.split_at(request.len() - body.len());
+    let edge = federation.layout.place(CONSUMER).unwrap().edge_plain;
+    let mut stream = TcpStream::connect(edge).await.unwrap();
+    stream.write_all(head).await.unwrap();
+    // The hub says so when it begins to wait for the body.
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut go_on)).await.unwrap().unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&go_on));
+    clock.advance(Duration::from_secs(30));
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    exchange_of(&answer)
+}
+
+/// The exchange's id in a raw answer.
+fn exchange_of(answer: &[u8]) -> String {
+    let answer = Message::parse_all(answer).remove(0);
     let body = || serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
     let id = answer.header("x-road-request-id").map(ToOwned::to_owned);
     id.unwrap_or_else(|| body()["detail"].as_str().unwrap().to_owned())
@@ -151,9 +193,19 @@ async fn ask_as_rogue(federation: &Federation, clock: &Clock) -> (String, String
     (ids.remove(0), ids.remove(0))
 }
 
+/// The evidence of an exchange, once its checkpoint is stamped and cosigned by both that count.
 async fn take(federation: &Federation, hub: &str, exchange: &str) -> Vec<u8> {
     let operator = federation::operator::Operator::of(federation.hub(hub).unwrap());
-    let answer = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
-    assert_eq!(answer.status, 200, "{hub}: {answer:?}");
-    answer.body.to_vec()
+    let watch = Clock::machine().stopwatch();
+    loop {
+        let answer = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
+        assert_eq!(answer.status, 200, "{hub}: {answer:?}");
+        let file: EvidenceFile = serde_json::from_slice(&answer.body).unwrap();
+        let lines = Note::parse(&file.checkpoint).unwrap().signatures().len();
+        if file.timestamp.is_some() && lines == 3 {
+            return answer.body.to_vec();
+        }
+        assert!(watch.elapsed() < DEADLINE, "{hub}: {lines} signatures, {:?}", file.timestamp);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -10,6 +10,7 @@
 mod evidence_by_python;
 mod evidence_by_wasm;
 mod evidence_forged;
+mod evidence_stamped;
 mod exchanges;
 mod log_by_go;
 mod log_document;

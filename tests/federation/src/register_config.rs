@@ -19,7 +19,7 @@ pub(crate) fn text(addresses: &RegisterAddresses, dir: &Path, agencies: &[Agency
         "# The social register: a member system like any other, calling its own hub over TLS.\n\
          listen = \"{listen}\"\nhub_url = \"https://{hub_edge}\"\nclient = \"{REGISTER}\"\n\
          purpose = \"{PURPOSE}\"\ndeadline_ms = 2000\n\n[tls]\n\
-         authorities_file = \"{ca}\"\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n",
+         authorities_file = \"{ca}\"\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n\n[pages]\n",
         ca = dir.join("authority.pem").display(),
         certificate = dir.join("client.pem").display(),
         key = dir.join("client.key").display(),

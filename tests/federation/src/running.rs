@@ -50,11 +50,7 @@ impl Federation {
     /// The first server that does not start, with its reason.
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         self.start_central().await?;
-        if let Some((file, _)) = &self.layout.timestamp_authority {
-            let config = TimestampAuthorityConfig::load(file)?;
-            let running = start_timestamp_authority(config, self.clock.clone()).await?;
-            self.timestamp_authority = Some(running);
-        }
+        self.start_timestamp_authority().await?;
         for agency in self.layout.agencies.clone() {
             self.start_adapter(agency.name).await?;
         }
@@ -72,6 +68,19 @@ impl Federation {
         let config = CentralConfig::load(&self.layout.central.0)?;
         let running = hub_central::start(config, self.clock.clone()).await?;
         self.central = Some(running);
+        Ok(())
+    }
+
+    /// Starts the timestamp authority, if the layout has one.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_timestamp_authority(&mut self) -> anyhow::Result<()> {
+        if let Some((file, _)) = &self.layout.timestamp_authority {
+            let config = TimestampAuthorityConfig::load(file)?;
+            let running = start_timestamp_authority(config, self.clock.clone()).await?;
+            self.timestamp_authority = Some(running);
+        }
         Ok(())
     }
 

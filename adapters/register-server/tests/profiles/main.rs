@@ -7,6 +7,7 @@
     reason = "a wrong index or value here fails the test, which is what it is for"
 )]
 
+mod applications;
 mod assembling;
 mod fake_hub;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]

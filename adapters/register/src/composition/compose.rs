@@ -256,6 +256,13 @@ impl<'a> Composer<'a> {
         for elsewhere in members.difference(&residents) {
             self.flag(DiscrepancyKind::CoResidenceDiffers, [*elsewhere]);
         }
+        // A spouse abroad who never was registered here may be a former one.
+        let abroad = self.family.left.iter().filter(|who| who.reason == Reason::Abroad);
+        let abroad: Vec<Pinfl> =
+            abroad.filter(|who| who.role == Role::Spouse).map(|who| who.pinfl).collect();
+        for spouse in abroad.into_iter().filter(|spouse| !residents.contains(spouse)) {
+            self.flag(DiscrepancyKind::CoResidenceDiffers, [spouse]);
+        }
         self.family.other_residents = residents.difference(&members).copied().collect();
     }
 

@@ -7,6 +7,7 @@
     reason = "a wrong index or value here fails the test, which is what it is for"
 )]
 
+mod drawing;
 mod families;
 mod properties;
 mod sample;

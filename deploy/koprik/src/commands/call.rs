@@ -65,7 +65,7 @@ impl Call {
         }
         let answer = http_client::send(request, &self.tls).await?;
         let refused = answer.headers.contains_key("x-road-error");
-        output::print(json, &as_json(&answer), || as_text(&answer));
+        output::print(json, &as_json(&answer), || as_text(&answer))?;
         Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }

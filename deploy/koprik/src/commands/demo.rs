@@ -77,7 +77,7 @@ impl Demo {
         let shown = self.show(json, &layout, written.as_ref(), &running, &watch).await;
         if shown.is_ok() && !self.once {
             if !json {
-                println!("\nrunning until Ctrl-C");
+                output::bytes(b"\nrunning until Ctrl-C\n")?;
             }
             match &mut running {
                 Running::Here(_) => serve::asked_to_stop().await?,
@@ -162,7 +162,7 @@ impl Demo {
             ));
             text.push_str(&next_steps(layout));
             text
-        });
+        })?;
         anyhow::ensure!(proof.verified(), "an evidence file does not verify; see above");
         Ok(())
     }
@@ -226,10 +226,12 @@ fn next_steps(layout: &Layout) -> String {
         "\ntry, while this runs\n\
          \x20 koprik profile {APPLICANT} --register http://{} --date {APPLICATION_DATE}\n\
          \x20 koprik call --hub http://{} --client {} UZ/GOV/PENSIONS/pensions/pensions /persons/30101500010069/pensions\n\
-         \x20 koprik log show --config {config}\n",
+         \x20 koprik log show --config {config}\n\
+         \x20 in a browser: http://{}/pages, PINFL {APPLICANT}, day {APPLICATION_DATE}\n",
         layout.register.1,
         hub.edge_plain,
         federation::agencies::REGISTER,
+        layout.register.1,
     )
 }
 

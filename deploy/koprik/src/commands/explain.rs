@@ -39,7 +39,7 @@ impl Explain {
                 }
             }
             text
-        });
+        })?;
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ impl Key {
             let shown =
                 verifier.as_ref().map_or_else(String::new, |v| format!("\nverifier key {v}"));
             format!("key written to {file}{shown}")
-        });
+        })?;
         Ok(())
     }
 }

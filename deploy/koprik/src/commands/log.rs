@@ -135,7 +135,7 @@ impl Show {
             let records = found.get("records").and_then(Value::as_array);
             let lines: Vec<String> = records.into_iter().flatten().map(line).collect();
             if lines.is_empty() { "no records".to_owned() } else { lines.join("\n") }
-        });
+        })?;
         Ok(())
     }
 }
@@ -175,7 +175,7 @@ impl Alarms {
         }
         output::print(json, &found, || {
             if lines.is_empty() { "no alarms".to_owned() } else { lines.join("\n") }
-        });
+        })?;
         Ok(())
     }
 }
@@ -190,7 +190,7 @@ impl Prove {
                     .with_context(|| format!("cannot write {}", path.display()))?;
                 let shown = path.display().to_string();
                 let value = json!({ "index": index, "file": shown });
-                output::print(json, &value, || format!("receipt written to {shown}"));
+                output::print(json, &value, || format!("receipt written to {shown}"))?;
                 return Ok(());
             }
             output::print(json, &proof, || {
@@ -199,18 +199,18 @@ impl Prove {
                 let lines: Vec<&str> =
                     hashes.into_iter().flatten().filter_map(Value::as_str).collect();
                 format!("{checkpoint}\ninclusion proof of record {index}\n{}", lines.join("\n"))
-            });
+            })?;
             return Ok(());
         }
         let exchange = self.exchange.unwrap_or_default();
         let file = admin.bytes(&format!("/v1/evidence/{exchange}")).await?;
         match self.output {
-            None => print!("{}", String::from_utf8_lossy(&file)),
+            None => output::bytes(&file)?,
             Some(path) => {
                 std::fs::write(&path, &file)?;
                 let shown = path.display().to_string();
                 let value = json!({ "exchange": exchange, "file": shown });
-                output::print(json, &value, || format!("evidence written to {shown}"));
+                output::print(json, &value, || format!("evidence written to {shown}"))?;
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::logging::{self, LogOptions};
+use crate::output;
 
 /// Koʻprik: a data-exchange hub between public authorities, and the social register that runs on it.
 #[derive(Debug, Parser)]
@@ -59,6 +60,9 @@ enum Command {
     #[command(subcommand)]
     Payments(payments::Payments),
     /// Verify an evidence file offline with the configuration anchor alone, or a receipt with the log's key.
+    ///
+    /// Exit code 0: everything holds; 1: a step does not hold; 2: it could not be verified, as a file or a
+    /// key cannot be read.
     Verify(verify::Verify),
     /// Look into a hub's message log.
     #[command(subcommand)]
@@ -105,14 +109,16 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,
         Command::Payments(payments) => payments.run(json).await?,
-        Command::Verify(verify) => return verify.run(json),
+        Command::Verify(verify) => return Ok(verify.run(json)),
         Command::Log(log) => return log.run(json).await,
         Command::Audit(audit) => return audit.run(json).await,
         Command::Explain(explain) => explain.run(json).await?,
         Command::Key(key) => key.run(json)?,
         Command::Population(population) => population.run(json).await?,
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "koprik", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "koprik", &mut script);
+            output::bytes(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)

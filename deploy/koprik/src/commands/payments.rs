@@ -55,8 +55,7 @@ impl Payments {
         let summary = answer.get("summary").context("the register's answer holds no summary")?;
         let summary: Summary = serde_json::from_value(summary.clone())?;
         let unanswered = answer.get("unanswered_count").and_then(Value::as_u64).unwrap_or(0);
-        output::print(json, &answer, || text(&summary, unanswered));
-        Ok(())
+        output::print(json, &answer, || text(&summary, unanswered))
     }
 }
 

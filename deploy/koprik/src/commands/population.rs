@@ -31,7 +31,7 @@ impl PopulationCommand {
         let population = Population::new(self.seed, households, REFERENCE_DATE)?;
         let databases = Databases::in_folder(&self.databases);
         let written = fixtures::write(population, &databases, Progress::Shown).await?;
-        output::print(json, &as_json(&written), || as_text(&written));
+        output::print(json, &as_json(&written), || as_text(&written))?;
         Ok(())
     }
 }

@@ -27,7 +27,7 @@ impl Profile {
     pub(crate) async fn run(self, json: bool) -> anyhow::Result<()> {
         let answer = fetch(&self.register, self.pinfl, self.date.as_deref()).await?;
         let profile = read(&answer)?;
-        output::print(json, &answer, || register::render::text(&profile));
+        output::print(json, &answer, || register::render::text(&profile))?;
         Ok(())
     }
 }

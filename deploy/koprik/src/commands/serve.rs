@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ::payments::{PaymentPartyConfig, RunningParty};
 use adapter_kit::AdapterConfig;
 use hub_central::{CentralConfig, TimestampAuthorityConfig, start_timestamp_authority};
 use hub_server::HubConfig;
+use payments::{PaymentPartyConfig, RunningParty};
 use register_server::RegisterConfig;
 use schemas::clock::Clock;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn hub(self, json: bool) -> anyhow::Result<()> {
         let config = HubConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let file = Some(self.config.clone());
@@ -48,7 +48,7 @@ impl Serve {
 
     pub(crate) async fn central(self, json: bool) -> anyhow::Result<()> {
         let config = CentralConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let mut central = hub_central::start(config, Clock::machine()).await?;
@@ -63,7 +63,7 @@ impl Serve {
 
     pub(crate) async fn timestamp_authority(self, json: bool) -> anyhow::Result<()> {
         let config = TimestampAuthorityConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let mut authority = start_timestamp_authority(config, Clock::machine()).await?;
@@ -78,7 +78,7 @@ impl Serve {
 
     pub(crate) async fn register(self, json: bool) -> anyhow::Result<()> {
         let config = RegisterConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let register = register_server::start(config, Clock::machine()).await?;
@@ -91,7 +91,7 @@ impl Serve {
     pub(crate) async fn adapter(self, json: bool) -> anyhow::Result<()> {
         let config = AdapterConfig::load(&self.config)?;
         let definition = config.definition()?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
         let mut adapter = adapter_kit::start(definition, config.listen).await?;
@@ -106,28 +106,28 @@ impl Serve {
 
     pub(crate) async fn treasury(self, json: bool) -> anyhow::Result<()> {
         let config = PaymentPartyConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
-        run_party(json, ::payments::start_treasury(config, Clock::machine()).await?).await
+        run_party(json, payments::start_treasury(config, Clock::machine()).await?).await
     }
 
     pub(crate) async fn bank(self, json: bool) -> anyhow::Result<()> {
         let config = PaymentPartyConfig::load(&self.config)?;
-        if self.checked(json) {
+        if self.checked(json)? {
             return Ok(());
         }
-        run_party(json, ::payments::start_bank(config, Clock::machine()).await?).await
+        run_party(json, payments::start_bank(config, Clock::machine()).await?).await
     }
 
-    fn checked(&self, json: bool) -> bool {
+    fn checked(&self, json: bool) -> anyhow::Result<bool> {
         if self.check_config {
             let file = self.config.display().to_string();
             output::print(json, &json!({ "config": file, "ok": true }), || {
                 format!("{file} is good")
-            });
+            })?;
         }
-        self.check_config
+        Ok(self.check_config)
     }
 }
 
@@ -141,9 +141,9 @@ async fn run_party<P>(json: bool, mut party: RunningParty<P>) -> anyhow::Result<
     Ok(())
 }
 
-/// Tells where the server listens, once it does.
+/// Tells where the server listens, once it does. It goes on where nobody can be told.
 fn announce(json: bool, addresses: &Value) {
-    output::print(json, &json!({ "ready": addresses }), || {
+    let announced = output::print(json, &json!({ "ready": addresses }), || {
         let mut text = String::from("listening");
         for (name, address) in addresses.as_object().into_iter().flatten() {
             if let Some(address) = address.as_str() {
@@ -152,6 +152,9 @@ fn announce(json: bool, addresses: &Value) {
         }
         text
     });
+    if let Err(error) = announced {
+        output::complain(format_args!("{error:#}"));
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -1,7 +1,6 @@
 //! Split views: what witnesses have seen of a log that shows two histories, listed, written and verified.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use schemas::limits::EVIDENCE_FILE_MAX_BYTES;
@@ -27,7 +26,7 @@ pub(crate) fn is_one(path: &Path) -> bool {
 }
 
 /// `koprik verify FILE --log-key KEY`.
-pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<bool> {
     let key: NoteVerifier = key.parse().context("--log-key")?;
     let cannot = || format!("cannot read {}", path.display());
     let size = std::fs::metadata(path).with_context(cannot)?.len();
@@ -39,8 +38,8 @@ pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<ExitC
             Err(reason) => {
                 let reason = reason.to_string();
                 let value = json!({ "verified": false, "step": "SplitView", "reason": reason });
-                output::print(json, &value, || format!("NOT VERIFIED: {reason}"));
-                return Ok(ExitCode::FAILURE);
+                output::print(json, &value, || format!("NOT VERIFIED: {reason}"))?;
+                return Ok(false);
             }
         };
     let value = json!({
@@ -65,8 +64,8 @@ pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<ExitC
             second.size,
             second.root
         )
-    });
-    Ok(ExitCode::SUCCESS)
+    })?;
+    Ok(true)
 }
 
 /// An alarm as the hub gives it, in words, both checkpoints named.

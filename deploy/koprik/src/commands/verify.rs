@@ -1,6 +1,6 @@
 //! `koprik verify FILE --anchor ANCHOR`: offline, step by step, in words. With `--log-key KEY` the
-//! file is a receipt, or a split view that a witness has seen. Exit code 0: everything holds; 1: a step does not hold, or a file cannot be
-//! read.
+//! file is a receipt, or a split view that a witness has seen. Exit code 0: everything holds; 1: a step does
+//! not hold; 2: it could not be verified, as a file cannot be read.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +32,11 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(crate) fn run(self, json: bool) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, json: bool) -> ExitCode {
+        output::judged("not verified", self.verify(json))
+    }
+
+    fn verify(self, json: bool) -> anyhow::Result<bool> {
         match (&self.anchor, &self.log_key) {
             (_, Some(key)) if split_view::is_one(&self.file) => {
                 split_view::verify(&self.file, key, json)
@@ -43,22 +47,22 @@ impl Verify {
         }
     }
 
-    fn receipt(&self, key: &str, json: bool) -> anyhow::Result<ExitCode> {
+    fn receipt(&self, key: &str, json: bool) -> anyhow::Result<bool> {
         match receipt::verify(&self.file, key)? {
             Ok(proved) => {
-                output::print(json, &proved.as_json(), || proved.as_text());
-                Ok(ExitCode::SUCCESS)
+                output::print(json, &proved.as_json(), || proved.as_text())?;
+                Ok(true)
             }
             Err(refused) => {
                 let reason = format!("{refused:#}");
                 let value = json!({ "verified": false, "step": "Receipt", "reason": reason });
-                output::print(json, &value, || format!("NOT VERIFIED: {reason}"));
-                Ok(ExitCode::FAILURE)
+                output::print(json, &value, || format!("NOT VERIFIED: {reason}"))?;
+                Ok(false)
             }
         }
     }
 
-    fn evidence(&self, anchor: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    fn evidence(&self, anchor: &Path, json: bool) -> anyhow::Result<bool> {
         let result = file(&self.file, &read_anchor(anchor)?)?;
         output::print(json, &report::of(&result), || match &result {
             Ok(proved) => as_text(proved),
@@ -66,8 +70,8 @@ impl Verify {
                 let claim = step.words();
                 format!("NOT VERIFIED: this step does not hold: {claim}\nreason: {reason}")
             }
-        });
-        Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })?;
+        Ok(result.is_ok())
     }
 }
 

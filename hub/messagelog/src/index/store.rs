@@ -1,245 +1,275 @@
-//! The index as it lies in sled: postings, the times of records, and a watermark.
+//! The index as it lies on disk: runs that follow each other from record 0 on, and the newest records in memory.
 //!
-//! sled 0.34 loses or corrupts what it holds when the power goes, and may panic on what it then
-//! finds, so it holds nothing but this index. The watermark is written after what it stands for,
-//! and sled's own log keeps that order; records that are added a second time overwrite their own
-//! postings. (One `sled::Batch` for all would be plainer, but sled frees memory only as often as
-//! its epoch is pinned, once for each batch: measured, 150 000 keys in batches of 3 000 leave
-//! 390 MiB behind, the same keys inserted one by one 30 MiB.) Keys, all numbers big-endian:
+//! Each block of records becomes a run (`run.rs`), and each 64 blocks one larger run (`merge.rs`). A run's name says
+//! which records it holds, its bytes follow from them, and it is durable before it has its name. So the files
+//! themselves say how far the index has come, a crash costs the records of the last block, which are read again, and
+//! what one more record costs does not grow with the log:
 //!
-//! ```text
-//! kind u8 · value length u8 · value · first record u64  → (record - first u32 · time u64)…
-//! 0xFE · hour u64                                        → first record u64 · last record u64
-//! 0xFF                                                   → layout u8 · records u64 · leaf hash of the last
-//! ```
+//! | cut short | on disk | after the restart |
+//! |---|---|---|
+//! | before a block is full | nothing of it | its records are read again |
+//! | while a run is written | a `.tmp` file | it is removed |
+//! | large run has its name, small ones are still there | both | the small ones are removed |
 //!
-//! Kind 0 with an empty value is every record. One posting holds the records of one batch, so a
-//! popular value costs one entry for each batch and not for each record.
+//! A file that is lost, cut or changed is seen by its checksums when it is opened or read, and the index is made
+//! again. (Why this is not in sled: ARCHITECTURE.md, "Where we left the design".)
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
 
-use super::{IndexKey, IndexKeys, Order, Query};
+use super::merge::{Merge, Step};
+use super::run::{Extent, Run, RunWriter, Span};
+use super::search::Search;
+use super::{IndexKeys, KeyDigest, Order, Query};
+use crate::disk::{Disk, is_full, make_dirs};
 
-/// Records in one batch, and so in one posting.
-pub(crate) const BATCH_COUNT: usize = 1024;
-/// The same, as records are counted.
-const BATCH_RECORDS: u64 = 1024;
 /// Most answers to one query, whatever it asks for.
 pub(crate) const ANSWERS_MAX_COUNT: usize = 100_000;
+/// Blocks that become one large run. 64: ten million records lie in at most 74 files.
+const MERGED_BLOCKS: usize = 64;
 
-const LAYOUT: u8 = 1;
-const HOUR: u8 = 0xfe;
-const WATERMARK: [u8; 1] = [0xff];
-const HOUR_MS: u64 = 3_600_000;
-const POSTING_BYTES: usize = 12;
-
-/// The index is not usable and has to be made again.
+/// What is wrong with the index.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IndexFault {
     #[error("{0}")]
-    Sled(#[from] sled::Error),
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("it holds what this program does not write")]
     Unreadable,
-    #[error("its engine panicked")]
-    Panicked,
+    /// What is there is whole; what came since waits in memory.
+    #[error("its next file cannot be written: {0}")]
+    NotWritten(io::Error),
 }
 
-/// How far the index has come.
+impl IndexFault {
+    /// Whether nothing is wrong with what is there.
+    pub(crate) fn waits(&self) -> bool {
+        match self {
+            Self::NotWritten(_) => true,
+            Self::Io(cause) => is_full(cause),
+            Self::Unreadable => false,
+        }
+    }
+}
+
+/// How far the files have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watermark {
-    /// Records indexed.
+    /// Records in files.
     pub(crate) count: u64,
     /// Leaf hash of the last of them.
     pub(crate) last: Sha256,
 }
 
-/// One record for the index.
-pub(crate) struct Indexed {
-    pub(crate) index: u64,
-    pub(crate) leaf_hash: Sha256,
-    pub(crate) keys: IndexKeys,
-}
-
 /// An open index. One thread owns it.
 pub(crate) struct Store {
-    db: sled::Db,
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
+    block_count: u32,
+    runs: Vec<Arc<Run>>,
+    tail: Tail,
+    merge: Option<Merge>,
+}
+
+/// The records behind the last run.
+pub(crate) struct Tail {
+    pub(crate) first: u64,
+    pub(crate) times: Vec<UnixMillis>,
+    /// Keys with the number of their record behind `first`, in the order of records.
+    pub(crate) keys: Vec<(KeyDigest, u32)>,
+    last_leaf: Sha256,
+}
+
+impl Tail {
+    fn at(first: u64) -> Self {
+        Self { first, times: Vec::new(), keys: Vec::new(), last_leaf: Sha256([0; 32]) }
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> u32 {
+        // Safe because: a block's count is one of 32 bits.
+        u32::try_from(self.times.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Store {
-    /// Opens or makes the index. May panic on what a crash has left: the caller catches it.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexFault> {
-        let config = sled::Config::default().path(dir).cache_capacity(cache_bytes);
-        let db = config.flush_every_ms(None).open()?;
-        if !db.was_recovered() {
-            File::open(dir.join("conf"))?.sync_all()?;
-            File::open(dir)?.sync_all()?;
-        }
-        Ok(Self { db, dir: dir.to_owned() })
-    }
-
-    /// How far the index has come; `None` when it is empty or of another layout.
-    pub(crate) fn watermark(&self) -> Result<Option<Watermark>, IndexFault> {
-        let Some(value) = self.db.get(WATERMARK)? else { return Ok(None) };
-        let parse = || {
-            let (layout, rest) = value.split_first()?;
-            let (count, last) = rest.split_first_chunk()?;
-            let last = Sha256(last.try_into().ok()?);
-            (*layout == LAYOUT).then_some(Watermark { count: u64::from_be_bytes(*count), last })
-        };
-        Ok(parse())
-    }
-
-    /// Whether nothing was ever added.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.db.is_empty()
-    }
-
-    /// Adds the next records, then the watermark. They begin where the last watermark stands, so
-    /// that adding them again after a crash gives the same keys.
-    pub(crate) fn add(&self, records: &[Indexed]) -> Result<(), IndexFault> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-        // `None` stands for all records.
-        let mut postings: BTreeMap<Option<&IndexKey>, Vec<u8>> = BTreeMap::new();
-        let mut hours: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-        for record in records {
-            let delta = u32::try_from(record.index - first.index);
-            let delta = delta.map_err(|_| IndexFault::Unreadable)?.to_be_bytes();
-            let time = record.keys.time.0;
-            for key in record.keys.keys.iter().map(Some).chain([None]) {
-                let posting = postings.entry(key).or_default();
-                // A record that has a key twice stands in its posting once.
-                let last = posting.len().checked_sub(POSTING_BYTES);
-                if last.and_then(|last| posting.get(last..last + delta.len())) != Some(&delta) {
-                    posting.extend_from_slice(&delta);
-                    posting.extend_from_slice(&time.to_be_bytes());
-                }
+    /// Opens or makes the index.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        block_count: u32,
+    ) -> Result<Self, IndexFault> {
+        make_dirs(&**disk, dir)?;
+        let mut files = list(&**disk, dir)?;
+        let mut runs: Vec<Arc<Run>> = Vec::new();
+        let mut next = 0;
+        // Of two that begin with one record the larger comes first.
+        files.sort_unstable_by_key(|(first, count)| (*first, u32::MAX - *count));
+        for (first, count) in files {
+            let path = dir.join(name(first, count));
+            if first != next {
+                // Covered by a large run, or behind a gap that a power cut has left.
+                disk.remove_file(&path)?;
+                continue;
             }
-            let span = hours.entry(time / HOUR_MS).or_insert((record.index, record.index));
-            *span = (span.0.min(record.index), span.1.max(record.index));
+            let run = Run::open(&path)?;
+            if (run.head.first, run.head.count) != (first, count) {
+                return Err(IndexFault::Unreadable);
+            }
+            next = run.end();
+            runs.push(Arc::new(run));
         }
-        for (key, posting) in postings {
-            let mut place = key.map_or_else(|| ALL.to_vec(), prefix);
-            place.extend_from_slice(&first.index.to_be_bytes());
-            self.db.insert(place, posting)?;
-        }
-        for (hour, (low, high)) in hours {
-            let before = self.db.get(hour_key(hour))?.and_then(|span| read_span(&span));
-            let (low, high) = before.map_or((low, high), |(l, h)| (l.min(low), h.max(high)));
-            let span = [low.to_be_bytes(), high.to_be_bytes()].concat();
-            self.db.insert(hour_key(hour), span)?;
-        }
-        self.set_watermark(Watermark { count: last.index + 1, last: last.leaf_hash })
+        let tail = Tail::at(next);
+        let (disk, dir, block_count) = (disk.clone(), dir.to_owned(), block_count.max(1));
+        let mut store = Self { disk, dir, block_count, runs, tail, merge: None };
+        store.begin_merge()?;
+        Ok(store)
     }
 
-    /// Says how far the index has come.
-    pub(crate) fn set_watermark(&self, watermark: Watermark) -> Result<(), IndexFault> {
-        let Watermark { count, last } = watermark;
-        let value = [&[LAYOUT][..], &count.to_be_bytes(), last.as_bytes()].concat();
-        self.db.insert(WATERMARK, value)?;
+    /// How far the files have come; `None` when there is none.
+    pub(crate) fn watermark(&self) -> Option<Watermark> {
+        let last = self.runs.last()?;
+        Some(Watermark { count: last.end(), last: last.head.last_leaf })
+    }
+
+    /// Makes room for the next record: writes the block if it is full. What fails is tried again.
+    pub(crate) fn make_room(&mut self) -> Result<(), IndexFault> {
+        if self.tail.count() < self.block_count {
+            return Ok(());
+        }
+        let run = self.write_block()?;
+        self.tail = Tail::at(run.end());
+        self.runs.push(Arc::new(run));
+        self.begin_merge()
+    }
+
+    /// Adds the next record, for which there is room.
+    pub(crate) fn add(&mut self, leaf_hash: Sha256, keys: &IndexKeys) {
+        let record = self.tail.count();
+        self.tail.times.push(keys.time);
+        self.tail.keys.extend(keys.digests.iter().map(|key| (*key, record)));
+        self.tail.last_leaf = leaf_hash;
+    }
+
+    /// Does a little of what makes later searches cheaper.
+    pub(crate) fn work(&mut self) -> Result<(), IndexFault> {
+        let Some(mut merge) = self.merge.take() else { return Ok(()) };
+        if merge.step()? == Step::More {
+            self.merge = Some(merge);
+            return Ok(());
+        }
+        let large = Arc::new(merge.end()?);
+        let covered = |run: &Arc<Run>| (large.head.first..large.end()).contains(&run.head.first);
+        let at = self.runs.partition_point(|run| run.head.first < large.head.first);
+        let small: Vec<_> = self.runs.extract_if(at.., |run| covered(run)).collect();
+        self.runs.insert(at, large);
+        for run in small {
+            // One that stays is removed at the next start.
+            let _ = self.disk.remove_file(&run.path);
+        }
+        self.begin_merge()
+    }
+
+    /// Whether [`Store::work`] has something to do.
+    pub(crate) fn works(&self) -> bool {
+        self.merge.is_some()
+    }
+
+    fn write_block(&mut self) -> Result<Run, IndexFault> {
+        let Tail { first, times, keys, last_leaf } = &mut self.tail;
+        let count = u32::try_from(times.len()).map_err(|_| IndexFault::Unreadable)?;
+        // A record that has a key twice is found by it once.
+        keys.sort_unstable();
+        keys.dedup();
+        let extent = Extent {
+            first: *first,
+            count,
+            block_count: self.block_count,
+            keys_most: u64::try_from(keys.len()).unwrap_or(u64::MAX),
+        };
+        let path = self.dir.join(name(*first, count));
+        let mut writer = RunWriter::create(&self.disk, path, extent)?;
+        for time in times.iter() {
+            writer.time(*time)?;
+        }
+        let mut records = Vec::new();
+        for same in keys.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((key, _)) = same.first() else { continue };
+            records.clear();
+            records.extend(same.iter().map(|(_, record)| *record));
+            writer.key(*key, &records)?;
+        }
+        writer.end(*last_leaf, vec![Span::of(times)])
+    }
+
+    /// Begins to make a large run if all its blocks are there. Large ones stand before small ones, so the first
+    /// blocks that follow each other are those of one large run.
+    fn begin_merge(&mut self) -> Result<(), IndexFault> {
+        let is_block = |run: &&Arc<Run>| run.head.count == self.block_count;
+        let blocks = self.runs.iter().skip_while(|run| !is_block(run)).take_while(is_block);
+        let blocks: Vec<_> = blocks.take(MERGED_BLOCKS).cloned().collect();
+        let Some(first) = blocks.first().filter(|_| blocks.len() == MERGED_BLOCKS) else {
+            return Ok(());
+        };
+        if self.merge.is_some() {
+            return Ok(());
+        }
+        let records = blocks.iter().map(|run| run.head.count).sum();
+        let path = self.dir.join(name(first.head.first, records));
+        match Merge::begin(&self.disk, path, &blocks) {
+            Ok(merge) => self.merge = Some(merge),
+            // Searches stay right without it; the next block tries again.
+            Err(IndexFault::NotWritten(cause)) => {
+                tracing::warn!(%cause, "files of the message log's index are not merged");
+            }
+            Err(fault) => return Err(fault),
+        }
         Ok(())
     }
 
-    /// The records that a query asks for, in its order. Cost: the postings between the records of
-    /// the first and the last hour asked for.
+    /// The records that a query asks for, in its order. Cost: two or three pages for each run, and what stands
+    /// in the blocks whose times overlap the time asked for.
     pub(crate) fn find(&self, query: &Query) -> Result<Vec<u64>, IndexFault> {
-        let limit = query.limit.min(ANSWERS_MAX_COUNT);
-        let Some((low, high)) = self.records_between(query.from, query.to)? else {
-            return Ok(Vec::new());
-        };
-        let prefix = query.key.as_ref().map_or_else(|| ALL.to_vec(), prefix);
-        let bound = |index: u64| [&prefix[..], &index.to_be_bytes()].concat();
-        let mut postings = self.db.range(bound(low.saturating_sub(BATCH_RECORDS))..=bound(high));
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let next = match query.order {
-                Order::NewestFirst => postings.next_back(),
-                Order::OldestFirst => postings.next(),
-            };
-            let Some((key, posting)) = next.transpose()? else { break };
-            let mut records = read_posting(&key, &posting).ok_or(IndexFault::Unreadable)?;
-            records.retain(|(index, time)| {
-                (low..=high).contains(index) && (query.from..=query.to).contains(time)
-            });
-            if query.order == Order::NewestFirst {
-                records.reverse();
+        let mut search = Search::new(query);
+        match query.order {
+            Order::NewestFirst => {
+                search.tail(&self.tail);
+                for run in self.runs.iter().rev() {
+                    search.run(run)?;
+                }
             }
-            found.extend(records.into_iter().map(|(index, _)| index));
+            Order::OldestFirst => {
+                for run in &self.runs {
+                    search.run(run)?;
+                }
+                search.tail(&self.tail);
+            }
         }
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    /// Makes what was added durable: sled's own flush does not sync (sled 0.34 on Linux calls
-    /// `sync_file_range`).
-    pub(crate) fn flush(&self) -> Result<(), IndexFault> {
-        self.db.flush()?;
-        Ok(File::open(self.dir.join("db"))?.sync_data()?)
-    }
-
-    /// The first and the last record with a time in these hours. Times are nearly ascending, not
-    /// quite: records are made before they are appended.
-    fn records_between(
-        &self,
-        from: UnixMillis,
-        to: UnixMillis,
-    ) -> Result<Option<(u64, u64)>, IndexFault> {
-        if from.0 == 0 && to.0 == u64::MAX {
-            return Ok(Some((0, u64::MAX)));
-        }
-        let mut between = None;
-        for hour in self.db.range(hour_key(from.0 / HOUR_MS)..=hour_key(to.0 / HOUR_MS)) {
-            let (low, high) = read_span(&hour?.1).ok_or(IndexFault::Unreadable)?;
-            let (lowest, highest) = between.unwrap_or((low, high));
-            between = Some((low.min(lowest), high.max(highest)));
-        }
-        Ok(between)
+        Ok(search.found)
     }
 }
 
-/// The prefix of the postings of every record.
-const ALL: [u8; 2] = [0, 0];
+fn name(first: u64, count: u32) -> String {
+    format!("{first:020}-{count}.run")
+}
 
-fn prefix(key: &IndexKey) -> Vec<u8> {
-    let digest;
-    let (length, value) = match u8::try_from(key.value.len()) {
-        Ok(length) => (length, key.value.as_bytes()),
-        Err(_) => {
-            digest = Sha256::of(key.value.as_bytes());
-            (32, digest.as_bytes().as_slice())
+/// First record and number of records of every run, by the names of the files. Removes what was not finished.
+fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, u32)>, IndexFault> {
+    let mut runs = Vec::new();
+    for file in fs::read_dir(dir)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            disk.remove_file(&path)?;
+            continue;
         }
-    };
-    [&[key.kind.byte(), length][..], value].concat()
-}
-
-fn hour_key(hour: u64) -> [u8; 9] {
-    let mut key = [HOUR; 9];
-    if let Some((_, number)) = key.split_first_mut() {
-        number.copy_from_slice(&hour.to_be_bytes());
+        let text = path.file_name().and_then(|text| text.to_str()).unwrap_or_default();
+        let parts = text.strip_suffix(".run").and_then(|text| text.split_once('-'));
+        let run = parts.and_then(|(first, count)| Some((first.parse().ok()?, count.parse().ok()?)));
+        runs.push(run.filter(|(f, c)| name(*f, *c) == text).ok_or(IndexFault::Unreadable)?);
     }
-    key
-}
-
-fn read_span(value: &[u8]) -> Option<(u64, u64)> {
-    let (low, high) = value.split_first_chunk()?;
-    Some((u64::from_be_bytes(*low), u64::from_be_bytes(high.try_into().ok()?)))
-}
-
-fn read_posting(key: &[u8], value: &[u8]) -> Option<Vec<(u64, UnixMillis)>> {
-    let (_, first) = key.split_last_chunk()?;
-    let first = u64::from_be_bytes(*first);
-    let (records, rest) = value.as_chunks::<POSTING_BYTES>();
-    let read = |record: &[u8; POSTING_BYTES]| {
-        let (delta, time) = record.split_first_chunk()?;
-        let time = u64::from_be_bytes(time.try_into().ok()?);
-        Some((first.checked_add(u32::from_be_bytes(*delta).into())?, UnixMillis(time)))
-    };
-    if rest.is_empty() { records.iter().map(read).collect() } else { None }
+    Ok(runs)
 }

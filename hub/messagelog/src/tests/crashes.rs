@@ -22,7 +22,7 @@ use schemas::tlog::merkle::{Extension, leaf_hash, verify_consistency, verify_inc
 use tokio::runtime::Runtime;
 
 use super::simulated::{Call, Crash, Faults, Model, Seeded, SimulatedDisk};
-use super::{ORIGIN, copy_dir, leaf, open_with, options};
+use super::{ORIGIN, leaf, open_with, options};
 use crate::{
     Entry, IndexKey, IndexKind, LogError, LogLimits, LogOptions, MessageLog, Order, Query,
 };
@@ -52,6 +52,8 @@ struct Shape {
     /// Attachment bytes.
     attachment: usize,
     segment_bytes: u64,
+    /// Records in a file of the index.
+    index_block_count: u32,
     faults: Faults,
 }
 
@@ -75,6 +77,8 @@ impl Shape {
             begin_with,
             attachment,
             segment_bytes: [400, 4_000, 1 << 20][usize::try_from(seeded.below(3)).unwrap()],
+            // With 4 a merge of 64 files comes at the 256th record.
+            index_block_count: [4, 32, 1 << 14][usize::try_from(seeded.below(3)).unwrap()],
             faults,
         }
     }
@@ -89,7 +93,7 @@ impl Shape {
         let mut options = options(&root.join("data/log"));
         options.limits = LogLimits {
             segment_bytes: self.segment_bytes,
-            index_cache_bytes: 1 << 20,
+            index_block_count: self.index_block_count,
             ..options.limits
         };
         options
@@ -110,7 +114,7 @@ struct Run {
     root: tempfile::TempDir,
 }
 
-/// A directory in memory where the machine has one: sled syncs for real.
+/// A directory in memory where the machine has one.
 fn fast_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -315,25 +319,15 @@ struct Worked {
     before: Model,
     told: Told,
     shape: Shape,
-    /// The index at some time of the run; what is durable of it is not modelled.
-    index: tempfile::TempDir,
 }
 
 /// Works and takes the record of it. `told` is what had been told before.
 fn work(mut run: Run, told: Told, times: u64) -> Worked {
     run.disk.set_faults(run.shape.faults);
-    let index = fast_dir();
-    let copied_at = run.seeded.below(times);
-    for time in 0..times {
-        run.work();
-        let from = run.root.path().join("data/log/index");
-        if time == copied_at && from.exists() {
-            copy_dir(&from, index.path());
-        }
-    }
+    (0..times).for_each(|_| run.work());
     run.log = None;
     let Run { shape, disk, news, before, .. } = run;
-    Worked { calls: disk.calls(), news, before, told, shape, index }
+    Worked { calls: disk.calls(), news, before, told, shape }
 }
 
 impl Worked {
@@ -368,26 +362,32 @@ impl Worked {
         let crash = if seeded.one_in(4) { Crash::Kill } else { Crash::PowerCut };
         let left = model.after(crash, seeded);
         let mut run = Run::new(self.shape, Seeded(seeded.next()), left, told.clone());
-        self.lay_out_index(&run.root.path().join("data/log/index"), seeded);
+        if seeded.one_in(4) {
+            damage_one_file(&run.root.path().join("data/log/index"), seeded);
+        }
         if let Err(refused) = run.open() {
             panic!("{crash:?} after call {count} ({:?}): {refused}", self.calls.get(count));
         }
         run.check();
         (run, told)
     }
+}
 
-    /// The index of an earlier or a later time, whole or cut, or none.
-    fn lay_out_index(&self, to: &Path, seeded: &mut Seeded) {
-        let there = self.index.path().join("db");
-        if seeded.one_in(3) || !there.exists() || !to.parent().unwrap().exists() {
-            return;
-        }
-        copy_dir(self.index.path(), to);
-        if seeded.one_in(2) {
-            let db = std::fs::OpenOptions::new().write(true).open(to.join("db")).unwrap();
-            db.set_len(seeded.below(db.metadata().unwrap().len() + 1)).unwrap();
-        }
+/// Cuts a file of the index, or changes a byte of it.
+fn damage_one_file(index: &Path, seeded: &mut Seeded) {
+    let Ok(files) = std::fs::read_dir(index) else { return };
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let chosen = usize::try_from(seeded.below(u64::try_from(files.len()).unwrap())).unwrap();
+    let Some(path) = files.get(chosen) else { return };
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = usize::try_from(seeded.below(u64::try_from(bytes.len()).unwrap())).unwrap();
+    if seeded.one_in(2) {
+        bytes.truncate(at);
+    } else if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 0x10;
     }
+    std::fs::write(path, bytes).unwrap();
 }
 
 /// Works on a new log and crashes it after each call; gives the crashes.

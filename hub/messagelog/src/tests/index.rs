@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::clock::UnixMillis;
 use schemas::tlog::merkle::leaf_hash;
 
-use super::{START, append, copy_dir, keys_of, leaf, open};
-use crate::index::store::{Indexed, Store};
-use crate::{IndexKey, IndexKind, MessageLog, Order, Query};
+use super::{START, append, copy_dir, open, options};
+use crate::disk::{Disk, OsDisk};
+use crate::index::store::Store;
+use crate::{IndexKey, IndexKeys, IndexKind, MessageLog, Order, Query};
 
 async fn indexed(dir: &Path, records: u64) -> MessageLog {
     let log = open(dir);
-    // More than one batch of the indexer, so that answers come from several postings.
+    // More than one block, so that answers come from several runs and from memory.
     for from in (0..records).step_by(100) {
         append(&log, from..(from + 100).min(records)).await;
         log.wait_indexed(from).await.unwrap();
@@ -32,16 +34,23 @@ fn minute(n: u64) -> UnixMillis {
 
 /// Answers to a spread of queries, to compare an index with its rebuilt self.
 fn answers(log: &MessageLog) -> Vec<Vec<u64>> {
+    queries().iter().map(|query| log.find(query).unwrap()).collect()
+}
+
+fn queries() -> [Query; 10] {
     let exchange = |n: u64| IndexKey::new(IndexKind::Exchange, format!("exchange-{n}"));
-    let queries = [
+    [
         client(0),
         client(1),
         Query { order: Order::OldestFirst, limit: 7, ..client(2) },
         Query::by_key(exchange(77)),
         Query { from: minute(90), to: minute(211), ..Query::all() },
+        Query { from: minute(301), ..client(0) },
+        Query { to: minute(9), order: Order::OldestFirst, ..client(1) },
+        Query { from: minute(44), to: minute(44), ..Query::all() },
+        Query::by_key(exchange(9_999)),
         Query::all(),
-    ];
-    queries.iter().map(|query| log.find(query).unwrap()).collect()
+    ]
 }
 
 #[tokio::test]
@@ -73,19 +82,18 @@ async fn an_index_that_is_lost_cut_or_garbage_is_made_again_with_the_same_answer
     let expected = answers(&log);
     log.close().await;
     drop(log);
-    let db = fs::read(dir.path().join("index/db")).unwrap();
-    let changes: [&dyn Fn(&Path); 8] = [
+    let run = |n: u64| format!("{:020}-8.run", n * 8);
+    let bytes = fs::read(dir.path().join("index").join(run(3))).unwrap();
+    let changes: [&dyn Fn(&Path); 9] = [
         &|index| fs::remove_dir_all(index).unwrap(),
-        &|index| fs::remove_file(index.join("db")).unwrap(),
-        &|index| fs::write(index.join("db"), b"").unwrap(),
-        &|index| fs::write(index.join("db"), &db[..db.len() / 2]).unwrap(),
-        &|index| fs::write(index.join("db"), vec![0xa5; db.len()]).unwrap(),
+        &|index| fs::remove_file(index.join(run(0))).unwrap(),
+        &|index| fs::remove_file(index.join(run(3))).unwrap(),
+        &|index| fs::write(index.join(run(3)), b"").unwrap(),
+        &|index| fs::write(index.join(run(3)), &bytes[..bytes.len() / 2]).unwrap(),
+        &|index| fs::write(index.join(run(3)), vec![0xa5; bytes.len()]).unwrap(),
         &|index| fs::write(index.join("conf"), b"").unwrap(),
-        &|index| fs::write(index.join("snap.0000000000000001.generating"), b"half").unwrap(),
-        &|index| {
-            let flipped: Vec<u8> = db.iter().map(|byte| byte ^ 0x40).collect();
-            fs::write(index.join("db"), flipped).unwrap();
-        },
+        &|index| fs::write(index.join("00000000000000000448-8.tmp"), b"half").unwrap(),
+        &|index| fs::rename(index.join(run(4)), index.join(run(3))).unwrap(),
     ];
     for (number, change) in changes.iter().enumerate() {
         let copy = tempfile::tempdir().unwrap();
@@ -94,6 +102,88 @@ async fn an_index_that_is_lost_cut_or_garbage_is_made_again_with_the_same_answer
         let log = open(copy.path());
         log.wait_indexed(449).await.unwrap();
         assert_eq!(answers(&log), expected, "change {number}");
+        log.wait_indexed(449).await.unwrap();
+        assert_eq!(answers(&log), expected, "change {number}, made again");
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_meets_any_changed_byte_reads_the_records_and_the_index_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = indexed(dir.path(), 450).await;
+    let expected = answers(&log);
+    let path = dir.path().join("index").join("00000000000000000024-8.run");
+    let bytes = fs::read(&path).unwrap();
+    log.close().await;
+    drop(log);
+    let mut made_again = 0;
+    for at in (0..bytes.len()).step_by(511) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x40;
+        fs::write(copy.path().join("index").join(path.file_name().unwrap()), changed).unwrap();
+        let log = open(copy.path());
+        log.wait_indexed(449).await.unwrap();
+        for (query, expected) in queries().iter().zip(&expected) {
+            assert_eq!(&log.find(query).unwrap(), expected, "byte {at}");
+            // A search while the index is made again has what is in it so far.
+            log.wait_indexed(449).await.unwrap();
+        }
+        made_again += u32::from(copy.path().join("index.damaged").exists());
+    }
+    // Holes between the columns are read by nobody.
+    assert!(made_again >= 16, "{made_again}");
+}
+
+#[tokio::test]
+async fn sixty_four_blocks_become_one_file_and_answers_stay_the_same() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [merging, in_memory] = &dirs;
+    let log = indexed(merging.path(), 1_100).await;
+    let large = |n: u64| merging.path().join(format!("index/{:020}-512.run", n * 512));
+    wait_until(|| large(0).exists() && large(1).exists() && files(merging.path()) == 11).await;
+    let mut options = options(in_memory.path());
+    options.limits.index_block_count = 1 << 20;
+    let other = MessageLog::open(options).unwrap();
+    append(&other, 0..1_100).await;
+    other.wait_indexed(1_099).await.unwrap();
+    assert_eq!(files(in_memory.path()), 0);
+    let expected = answers(&other);
+    assert_eq!(answers(&log), expected);
+    log.close().await;
+    drop(log);
+    assert_eq!(answers(&open(merging.path())), expected, "after a restart");
+}
+
+#[tokio::test]
+async fn small_files_that_a_crash_left_beside_their_large_one_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = indexed(dir.path(), 500).await;
+    let small = tempfile::tempdir().unwrap();
+    copy_dir(&dir.path().join("index"), small.path());
+    append(&log, 500..600).await;
+    wait_until(|| dir.path().join("index/00000000000000000000-512.run").exists()).await;
+    log.wait_indexed(599).await.unwrap();
+    let expected = answers(&log);
+    log.close().await;
+    drop(log);
+    copy_dir(small.path(), &dir.path().join("index"));
+    let log = open(dir.path());
+    log.wait_indexed(599).await.unwrap();
+    assert_eq!(answers(&log), expected);
+    assert_eq!(files(dir.path()), 1 + (600 - 512) / 8);
+}
+
+fn files(dir: &Path) -> usize {
+    fs::read_dir(dir.join("index")).map_or(0, Iterator::count)
+}
+
+async fn wait_until(reached: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !reached() {
+        assert!(tokio::time::Instant::now() < deadline, "not within twenty seconds");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -130,23 +220,67 @@ async fn an_index_that_is_behind_is_caught_up() {
     assert_eq!(answers(&log), expected);
 }
 
-#[test]
-fn a_batch_that_a_crash_cut_short_is_added_again_without_doubles() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("index"), 1 << 20).unwrap();
-    let records: Vec<_> = (0..9).map(record).collect();
-    store.add(&records[..4]).unwrap();
-    let before = store.watermark().unwrap().unwrap();
-    // Records 4 to 6 are in, but not the watermark; meanwhile two more became durable.
-    store.add(&records[4..7]).unwrap();
-    store.set_watermark(before).unwrap();
-    assert_eq!(store.watermark().unwrap().unwrap().count, 4);
-    store.add(&records[4..]).unwrap();
-    assert!(store.find(&Query::all()).unwrap().into_iter().eq((0..9).rev()));
-    assert_eq!(store.find(&client(0)).unwrap(), [6, 3, 0]);
+fn os_disk() -> Arc<dyn Disk> {
+    Arc::new(OsDisk)
 }
 
-fn record(index: u64) -> Indexed {
-    let leaf = leaf(index);
-    Indexed { index, leaf_hash: leaf_hash(&leaf), keys: keys_of(&leaf) }
+/// Answers of an index that is told of these records alone.
+fn found(records: &[(u64, &[&str])], query: &Query) -> Vec<u64> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&os_disk(), dir.path(), 3).unwrap();
+    for (minutes, clients) in records {
+        let mut keys = IndexKeys::at(minute(*minutes));
+        clients.iter().for_each(|client| keys.add(IndexKind::Client, client));
+        store.make_room().unwrap();
+        store.add(leaf_hash(b""), &keys);
+    }
+    store.find(query).unwrap()
+}
+
+#[test]
+fn a_record_that_has_a_key_twice_is_found_once_and_without_keys_by_its_time() {
+    let records: [(u64, &[&str]); 5] =
+        [(0, &["a", "b", "a"]), (1, &[]), (2, &["a"]), (3, &["a"]), (4, &["b", "a", "a"])];
+    let a = Query::by_key(IndexKey::new(IndexKind::Client, "a"));
+    assert_eq!(found(&records, &a), [4, 3, 2, 0]);
+    let second = Query { from: minute(1), to: minute(1), ..Query::all() };
+    assert_eq!(found(&records, &second), [1]);
+}
+
+#[test]
+fn records_whose_times_do_not_ascend_are_found_by_them() {
+    let records: [(u64, &[&str]); 7] =
+        [(5, &["a"]), (1, &["a"]), (9, &["a"]), (2, &["a"]), (0, &["a"]), (7, &["a"]), (3, &["a"])];
+    let a = Query::by_key(IndexKey::new(IndexKind::Client, "a"));
+    for query in [a, Query::all()] {
+        let between = Query { from: minute(1), to: minute(3), ..query };
+        assert_eq!(found(&records, &between), [6, 3, 1]);
+        let oldest = Query { order: Order::OldestFirst, limit: 2, ..between };
+        assert_eq!(found(&records, &oldest), [1, 3]);
+    }
+}
+
+#[tokio::test]
+async fn while_an_index_cannot_be_written_queries_read_the_records_and_it_goes_on_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = indexed(dir.path(), 20).await;
+    // A folder in the place of the next file.
+    let taken = dir.path().join("index/00000000000000000016-8.tmp");
+    fs::create_dir(&taken).unwrap();
+    append(&log, 20..40).await;
+    log.wait_indexed(39).await.unwrap();
+    assert_eq!(files(dir.path()), 3, "two files and the folder");
+    let newest = Query { limit: 17, ..Query::all() };
+    let oldest = Query { limit: 39, order: Order::OldestFirst, ..Query::all() };
+    let all = || {
+        assert!(log.find(&Query::all()).unwrap().into_iter().eq((0..40).rev()));
+        assert!(log.find(&newest).unwrap().into_iter().eq((23..40).rev()));
+        assert!(log.find(&oldest).unwrap().into_iter().eq(0..39));
+        assert_eq!(log.find(&client(1)).unwrap().len(), 13);
+    };
+    all();
+    fs::remove_dir(&taken).unwrap();
+    wait_until(|| files(dir.path()) == 5).await;
+    all();
+    assert!(!dir.path().join("index.damaged").exists());
 }

@@ -214,6 +214,33 @@ async fn a_log_is_refused_with_a_checkpoint_of_another_key_tree_or_origin() {
     assert_eq!(open(dir.path()).published_size(), 300);
 }
 
+/// The unfinished tiles of the old checkpoint are gone by then: their full ones are there.
+#[tokio::test]
+async fn a_kill_between_a_full_tile_and_its_checkpoint_costs_no_reading_of_the_whole_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = options(dir.path());
+    small.limits.segment_bytes = 4_000;
+    let log = MessageLog::open(small).unwrap();
+    // A batch lies in one segment.
+    for range in [0..200, 200..300] {
+        append(&log, range).await;
+    }
+    let old = log.checkpoint_covering(299).await.unwrap();
+    append(&log, 300..600).await;
+    log.checkpoint_covering(599).await.unwrap();
+    log.close().await;
+    drop(log);
+    assert!(!dir.path().join("tlog/tile/entries/001.p").exists());
+    fs::write(dir.path().join("tlog/checkpoint"), old).unwrap();
+    // Who reads from the first record on finds this.
+    let first = dir.path().join("segments").join(format!("{:020}.seg", 0));
+    let mut damaged = fs::read(&first).unwrap();
+    damaged[40] ^= 1;
+    fs::write(&first, damaged).unwrap();
+    let log = open(dir.path());
+    assert_eq!(log.published_size(), 600);
+}
+
 #[tokio::test]
 async fn tiles_that_are_lost_short_or_changed_are_written_again() {
     let dir = tempfile::tempdir().unwrap();

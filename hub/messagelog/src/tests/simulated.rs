@@ -188,8 +188,15 @@ impl Model {
             }
             Call::LostSync(file) => self.files.get_mut(file).unwrap().pending.clear(),
             Call::Rename(from, to) => {
-                let node = self.seen[from];
-                self.name(NameChange::Moved(from.clone(), to.clone(), node));
+                let moved: Vec<_> =
+                    self.seen.iter().filter(|(path, _)| path.starts_with(from)).collect();
+                let moved: Vec<_> = moved.into_iter().map(|(p, node)| (p.clone(), *node)).collect();
+                for (path, node) in moved {
+                    // `join` of an empty path would end with a slash.
+                    let inside = path.strip_prefix(from).unwrap();
+                    let target = if inside == Path::new("") { to.clone() } else { to.join(inside) };
+                    self.name(NameChange::Moved(path, target, node));
+                }
             }
             Call::Remove(path) => self.name(NameChange::Taken(path.clone())),
             Call::RemoveAll(dir) => {

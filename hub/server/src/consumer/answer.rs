@@ -127,7 +127,7 @@ pub(super) fn record_answer(
     trail: &mut Trail,
 ) -> PendingReceipt {
     let record = &mut trail.record;
-    record.turn_into(Kind::Answer, hub.clock.now());
+    record.turn_into(Kind::Answer, verified.at());
     record.status = Some(answer.status);
     record.body = Some(*answer.body.sha256());
     record.body_bytes = Some(answer.body.length());

@@ -198,6 +198,8 @@ pub(super) async fn sign(
         headers,
     };
     let now = hub.clock.now();
+    // The body may have come slowly; the record is of what is signed now.
+    trail.record.time = now;
     let parameters = verification::parameters_at(now, signer.key_id(), signer.algorithm());
     let base = signature::request_base(&request.parts(), &parameters)
         .map_err(|error| own(ProblemCode::BadRequest, error.to_string()))?;

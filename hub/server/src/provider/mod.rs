@@ -171,6 +171,7 @@ fn verify_head(
     let now = hub.clock.now();
     let grounds = Grounds { configuration, roots: &hub.roots, now };
     let verified = verification::verify_request(&request_parts(parts), peer, &grounds)?;
+    trail.record.time = verified.at();
     trail.record.client = Some(verified.client().to_string());
     trail.record.exchange = Some(verified.exchange().to_string());
     let pseudonym = |name| {

@@ -1,18 +1,18 @@
 //! Appends beside what the disk itself can do: a bare loop of one write and one fdatasync.
 //!
-//! The loop overwrites a file that lies ready, as the log does, so that a sync writes data only; with as many bytes
-//! as the frames of the records have. Loop and log take turns, so that a disk that is slow for a while is slow
-//! for both.
+//! The loop writes as many bytes as the frames of the records have. It appends to a file that grows, as anyone
+//! would; or, harder to match, it overwrites one that lies ready, so that a sync writes data only. Loop and log take
+//! turns, so that a disk that is slow for a while is slow for both. The records are made before a turn begins.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use hub_messagelog::MessageLog;
+use hub_messagelog::{Entry, MessageLog};
 use schemas::clock::Clock;
 use tokio::task::JoinSet;
 
@@ -25,9 +25,11 @@ pub const WRITERS: u64 = 64;
 const ROUNDS: usize = 5;
 /// How long one turn is.
 const TURN: Duration = Duration::from_millis(600);
+/// Records that are made for one turn, which ends when they are in: 64 MiB.
+const MADE_COUNT: u64 = 65_536;
 /// Bytes of a frame beside leaf and evidence.
 const FRAME_BYTES: usize = 28;
-/// Length of the file that the bare loop overwrites, bytes: a segment.
+/// Where a bare loop begins again, bytes: a segment.
 const BARE_BYTES: u64 = 64 << 20;
 
 /// Appends beside the bare loop.
@@ -37,11 +39,13 @@ pub struct Beside {
     pub per_second: f64,
     /// The same to [`WRITERS`] times the bare loop's syncs per second with so many records; median of the turns.
     pub share: f64,
+    /// The same where the bare loop overwrites.
+    pub share_of_overwriting: f64,
     /// Half of one task's appends took at most this, µs.
     pub one_p50_us: f64,
     /// 99 of 100 of one task's appends took at most this, µs.
     pub one_p99_us: f64,
-    /// The same of one bare write and fdatasync of one record, µs.
+    /// The same of one bare write and fdatasync of one record, overwriting, µs.
     pub bare_p50_us: f64,
     /// 99 of 100 bare ones took at most this, µs.
     pub bare_p99_us: f64,
@@ -64,27 +68,35 @@ impl Turn {
 ///
 /// # Errors
 /// Those of the log and of the disk.
-pub async fn beside(log: &MessageLog, maker: &Arc<Maker>, dir: &Path) -> anyhow::Result<Beside> {
+pub async fn beside(log: &MessageLog, maker: &Maker, dir: &Path) -> anyhow::Result<Beside> {
     let frame = |record| -> anyhow::Result<usize> {
         let entry = maker.entry(record)?;
         Ok(FRAME_BYTES + entry.leaf.len() + entry.attachment.len())
     };
     let batch_bytes = (0..WRITERS).map(frame).sum::<anyhow::Result<usize>>()?;
-    let mut bare = Bare::new(&dir.join("bare"))?;
-    let (mut shares, mut rates) = (Vec::new(), Vec::new());
+    let (growing, ready) = (dir.join("bare-growing"), dir.join("bare-ready"));
+    let mut overwriting = Bare::overwriting(&ready)?;
+    let (mut shares, mut shares_of_overwriting) = (Vec::new(), Vec::new());
+    let mut rates = Vec::new();
     let (mut one, mut bare_one) = (histogram()?, histogram()?);
     for _ in 0..ROUNDS {
-        let syncs = bare.turn(batch_bytes)?;
+        let appending = Bare::appending(&growing)?.turn(batch_bytes)?;
         let busy = appends(log, maker, WRITERS).await?;
-        shares.push(busy.per_second / (syncs.per_second * number(WRITERS)));
+        let overwritten = overwriting.turn(batch_bytes)?;
+        shares.push(busy.per_second / (appending.per_second * number(WRITERS)));
+        let limit = overwritten.per_second * number(WRITERS);
+        shares_of_overwriting.push(busy.per_second / limit);
         rates.push(busy.per_second);
-        bare_one.add(bare.turn(frame(1)?)?.times_us)?;
+        bare_one.add(overwriting.turn(frame(1)?)?.times_us)?;
         one.add(appends(log, maker, 1).await?.times_us)?;
     }
+    std::fs::remove_file(growing)?;
+    std::fs::remove_file(ready)?;
     let us = |times: &Histogram<u64>, share| number(times.value_at_quantile(share));
     Ok(Beside {
         per_second: median(rates.into_iter()),
         share: median(shares.into_iter()),
+        share_of_overwriting: median(shares_of_overwriting.into_iter()),
         one_p50_us: us(&one, 0.5),
         one_p99_us: us(&one, 0.99),
         bare_p50_us: us(&bare_one, 0.5),
@@ -92,20 +104,24 @@ pub async fn beside(log: &MessageLog, maker: &Arc<Maker>, dir: &Path) -> anyhow:
     })
 }
 
-/// So many tasks append, each one record after the other, for one turn.
-async fn appends(log: &MessageLog, maker: &Arc<Maker>, tasks: u64) -> anyhow::Result<Turn> {
-    let next = Arc::new(AtomicU64::new(log.size()));
+/// So many tasks append, each one record after the other, for one turn or until all that were made are in.
+async fn appends(log: &MessageLog, maker: &Maker, tasks: u64) -> anyhow::Result<Turn> {
+    let first = log.size();
+    let made = (first..first + MADE_COUNT).map(|record| maker.entry(record));
+    let made: Arc<[Entry]> = made.collect::<anyhow::Result<_>>()?;
+    let next = Arc::new(AtomicUsize::new(0));
     let clock = Clock::machine();
     let watch = clock.stopwatch();
     let mut running = JoinSet::new();
     for _ in 0..tasks {
-        let (log, maker, next, clock) = (log.clone(), maker.clone(), next.clone(), clock.clone());
+        let (log, made, next, clock) = (log.clone(), made.clone(), next.clone(), clock.clone());
         running.spawn(async move {
             let mut times_us = histogram()?;
-            while watch.elapsed() < TURN {
-                let entry = maker.entry(next.fetch_add(1, Ordering::Relaxed))?;
+            while watch.elapsed() < TURN
+                && let Some(entry) = made.get(next.fetch_add(1, Ordering::Relaxed))
+            {
                 let appended = clock.stopwatch();
-                log.append(entry).await?;
+                log.append(entry.clone()).await?;
                 times_us.saturating_record(appended.elapsed_us());
             }
             anyhow::Ok(times_us)
@@ -125,7 +141,13 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(path: &Path) -> std::io::Result<Self> {
+    /// A loop that appends to an empty file.
+    fn appending(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { file: File::create(path)?, at: 0 })
+    }
+
+    /// A loop that overwrites a file that lies ready.
+    fn overwriting(path: &Path) -> std::io::Result<Self> {
         let mut file = File::create(path)?;
         let zeros = vec![0; 1 << 20];
         for _ in 0..BARE_BYTES >> 20 {

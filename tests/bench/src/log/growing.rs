@@ -6,6 +6,7 @@ use schemas::clock::Clock;
 use super::open::cpu;
 use super::records::Maker;
 use crate::figures::number;
+use crate::process::cpu_of_threads;
 
 /// Records that are under way at once.
 const AT_ONCE_COUNT: u64 = 1_024;
@@ -19,7 +20,12 @@ pub struct Growth {
     pub per_second: f64,
     /// CPU time of the whole process for one record, without what making it costs, µs.
     pub cpu_us: f64,
+    /// CPU time of the index's thread for one record, µs.
+    pub index_us: f64,
 }
+
+/// As hub-messagelog names it.
+const INDEX_THREAD: &str = "log-indexer";
 
 /// Lets the log grow to `size` records, and waits until they are indexed and covered by a checkpoint.
 ///
@@ -28,6 +34,7 @@ pub struct Growth {
 pub async fn grow(log: &MessageLog, maker: &Maker, size: u64) -> anyhow::Result<Growth> {
     let before = log.size();
     let (watch, cpu_before) = (Clock::machine().stopwatch(), cpu()?);
+    let index_before = cpu_of_threads(INDEX_THREAD)?;
     while log.size() < size {
         let until = size.min(log.size() + AT_ONCE_COUNT);
         let mut pending = Vec::new();
@@ -41,9 +48,11 @@ pub async fn grow(log: &MessageLog, maker: &Maker, size: u64) -> anyhow::Result<
     follow(log).await?;
     let records = number(log.size().saturating_sub(before)).max(1.0);
     let spent_us = cpu()?.saturating_sub(cpu_before).as_secs_f64() * 1e6;
+    let index = cpu_of_threads(INDEX_THREAD)?.saturating_sub(index_before);
     Ok(Growth {
         per_second: records / watch.elapsed().as_secs_f64(),
         cpu_us: spent_us / records - making_us(maker)?,
+        index_us: index.as_secs_f64() * 1e6 / records,
     })
 }
 

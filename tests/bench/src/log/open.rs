@@ -12,6 +12,7 @@ use pki::trust::Algorithm;
 use rustix::fs::{Advice, fadvise};
 use schemas::clock::Clock;
 
+use super::arguments::Evidence;
 use super::records::Maker;
 
 /// The log's origin.
@@ -22,6 +23,7 @@ const ORIGIN: &str = "koprik/UZ/GOV/TAX/bench";
 pub struct Place {
     options: LogOptions,
     root: PathBuf,
+    evidence: Evidence,
 }
 
 impl Place {
@@ -29,7 +31,7 @@ impl Place {
     ///
     /// # Errors
     /// When the key cannot be made or read.
-    pub fn new(root: &Path) -> anyhow::Result<Self> {
+    pub fn new(root: &Path, evidence: Evidence) -> anyhow::Result<Self> {
         let file = root.join("log.key");
         if !file.exists() {
             generate(Algorithm::Ed25519, &file).context("making the log key")?;
@@ -42,7 +44,7 @@ impl Place {
             index_keys: hub_server::index_keys,
             limits: LogLimits::default(),
         };
-        Ok(Self { options, root: root.to_owned() })
+        Ok(Self { options, root: root.to_owned(), evidence })
     }
 
     /// Where everything lies.
@@ -56,7 +58,13 @@ impl Place {
     /// # Errors
     /// When evidence cannot be sealed.
     pub fn maker(&self) -> anyhow::Result<Maker> {
-        Maker::new(&self.root.join("keys"))
+        Maker::new(&self.root.join("keys"), self.evidence)
+    }
+
+    /// Whether its records have evidence.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
     }
 
     /// The log's directory.
@@ -82,13 +90,12 @@ pub fn cpu() -> anyhow::Result<Duration> {
     crate::process::cpu_of(std::process::id()).context("no CPU time of this process")
 }
 
-/// Resident memory of this process, MiB.
+/// Resident memory of this process, KiB.
 ///
 /// # Errors
 /// When proc(5) does not say.
-pub fn resident_mib() -> anyhow::Result<f64> {
-    let memory = crate::process::memory_of(std::process::id())?;
-    Ok(crate::figures::number(memory.rss_kib) / 1024.0)
+pub fn resident_kib() -> anyhow::Result<u64> {
+    Ok(crate::process::memory_of(std::process::id())?.rss_kib)
 }
 
 /// Bytes of disk below a directory: blocks, as `du` counts them; entries that vanish meanwhile count nothing.

@@ -3,6 +3,8 @@
 //! Every record is a function of its number, so that a search can ask for what is there. Names, grant and legal
 //! basis are those of the synthetic federation. Nobody in here exists.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use bytes::Bytes;
 use hub_messagelog::Entry;
@@ -11,6 +13,8 @@ use ring::hmac;
 use schemas::clock::UnixMillis;
 use schemas::digest::{Pseudonym, Sha256};
 use schemas::record::{Kind, Record, Side};
+
+use super::arguments::Evidence;
 
 /// 2 March 2026.
 const START: UnixMillis = UnixMillis(1_772_446_500_000);
@@ -34,14 +38,18 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// Seals the evidence with keys in `keys`.
+    /// Seals the evidence, if records have it, with keys in `keys`.
     ///
     /// # Errors
     /// When the vault cannot make its keys.
-    pub fn new(keys: &std::path::Path) -> anyhow::Result<Self> {
+    pub fn new(keys: &Path, evidence: Evidence) -> anyhow::Result<Self> {
         let vault = Vault::open(keys)?;
         let seal = |bytes: usize| -> anyhow::Result<Vec<Bytes>> {
-            let sealed = || vault.seal(&Class::default(), START.year(), b"", &[&vec![0; bytes]]);
+            let class = Class::default();
+            let sealed = || match evidence {
+                Evidence::Kept => vault.seal(&class, START.year(), b"", &[&vec![0; bytes]]),
+                Evidence::LeftOut => Ok(Vec::new()),
+            };
             (0..SEALED_COUNT).map(|_| Ok(sealed()?.into())).collect()
         };
         let [request, answer] = EVIDENCE_BYTES;
@@ -143,7 +151,7 @@ mod tests {
     #[test]
     fn records_are_canonical_and_as_large_as_those_of_a_hub() {
         let dir = tempfile::tempdir().unwrap();
-        let maker = Maker::new(dir.path()).unwrap();
+        let maker = Maker::new(dir.path(), Evidence::Kept).unwrap();
         let [request, answer] = [0, 1].map(|number| maker.entry(number).unwrap());
         for entry in [&request, &answer] {
             assert!(Record::from_leaf(&entry.leaf).is_ok());

@@ -74,7 +74,7 @@ impl Export {
             }
         }
         let shown = self.output.display().to_string();
-        output::print(json, &json!({ "file": shown }), || format!("export written to {shown}"));
+        output::print(json, &json!({ "file": shown }), || format!("export written to {shown}"))?;
         Ok(())
     }
 }

@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 
 use crate::output;
 
-/// Exit code when nothing can be said.
-const NOT_COMPARED: u8 = 2;
-
 /// A comparison.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reconcile {
@@ -23,16 +20,11 @@ pub(crate) struct Reconcile {
 
 impl Reconcile {
     pub(super) fn run(self, json: bool) -> ExitCode {
-        match compare(&self.files) {
-            Ok(report) => {
-                output::print(json, &as_json(&report), || as_text(&report));
-                if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-            }
-            Err(error) => {
-                eprintln!("koprik: not compared: {error}");
-                ExitCode::from(NOT_COMPARED)
-            }
-        }
+        let compared = compare(&self.files).map_err(anyhow::Error::from).and_then(|report| {
+            output::print(json, &as_json(&report), || as_text(&report))?;
+            Ok(report.is_clean())
+        });
+        output::judged("not compared", compared)
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::ask::wait_ready;
 use crate::commands::serve;
+use crate::output;
 
 /// Tries of 25 ms each until a server must be ready.
 const READY_TRIES: u32 = 400;
@@ -109,10 +110,11 @@ impl Processes {
                 if let (false, Ok(Some(status))) = (*told, process.child.try_wait()) {
                     *told = true;
                     let (kind, config) = (process.kind, process.config.display());
-                    println!(
-                        "{} ended ({status}); start it again with\n  {binary} {kind} --config {config}",
-                        process.name
+                    let name = &process.name;
+                    let text = format!(
+                        "{name} ended ({status}); start it again with\n  {binary} {kind} --config {config}\n"
                     );
+                    output::bytes(text.as_bytes())?;
                 }
             }
         }

@@ -18,8 +18,6 @@ use serde_json::{Value, json};
 
 use crate::output;
 
-/// Exit code when nothing can be said about the log.
-const NOT_CHECKED: u8 = 2;
 /// Threads that read at most: more wait for the disk.
 const THREADS_COUNT: usize = 16;
 
@@ -43,14 +41,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(super) fn run(self, json: bool) -> ExitCode {
-        match self.report(json) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("koprik: not checked: {error:#}");
-                ExitCode::from(NOT_CHECKED)
-            }
-        }
+        output::judged("not checked", self.report(json))
     }
 
     fn report(self, json: bool) -> anyhow::Result<bool> {
@@ -78,7 +69,7 @@ impl Check {
             other => other.into(),
         })?;
         let speed = Speed::of(&report, watch.elapsed(), threads);
-        output::print(json, &as_json(&report, &speed), || as_text(&report, &speed));
+        output::print(json, &as_json(&report, &speed), || as_text(&report, &speed))?;
         Ok(report.is_good())
     }
 }

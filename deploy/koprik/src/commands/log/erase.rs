@@ -47,7 +47,7 @@ impl Erase {
         output::print(json, &erased, || {
             let key = erased.get("erased").and_then(Value::as_str).unwrap_or("-");
             format!("{key} was destroyed on this machine; destroy it in the backups too")
-        });
+        })?;
         Ok(())
     }
 }

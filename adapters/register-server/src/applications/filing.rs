@@ -1,0 +1,192 @@
+//! The steps of an application: the sources are asked, the step is taken, everything is kept in
+//! one commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::HeaderMap;
+use jiff::civil::Date;
+use register::application::{Application, Filing, Questionnaire, Stage, State as Stands};
+use register_store::{Changes, Store, StoreError, StoreQuery, Stored};
+use schemas::pinfl::Pinfl;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Applications;
+use super::documents::{Claim, Filed, Rated};
+use super::lists::{read, show};
+use super::refusal::Refusal;
+use crate::api::{self, Register, ticket};
+use crate::hub_client::Ticket;
+
+/// A filing, as sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilingRequest {
+    pinfl: String,
+}
+
+impl Register {
+    pub(super) fn kept(&self) -> Result<&Applications, Refusal> {
+        self.applications.as_ref().ok_or(Refusal::NoStore)
+    }
+
+    /// Asks the sources about a family for a day.
+    pub(super) async fn rate(
+        &self,
+        applicant: Pinfl,
+        day: Date,
+        ticket: &Ticket,
+    ) -> Result<Rated, Refusal> {
+        let sealed = self.profile(applicant, day, ticket).await?;
+        Rated::new(&sealed).ok_or(Refusal::Defect)
+    }
+}
+
+/// `POST /applications`.
+pub(super) async fn file(
+    State(register): State<Arc<Register>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let applications = register.kept()?;
+    let shape = |_| Refusal::Shape("send {\"pinfl\": \"14 digits\"}");
+    let request: FilingRequest = serde_json::from_slice(&body).map_err(shape)?;
+    let applicant: Pinfl = request.pinfl.parse().map_err(api::Refusal::from)?;
+    let today = register.today();
+    // Before any source is asked.
+    applications.timetable.counts_for(today)?;
+    let ticket = ticket(&headers)?;
+    let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
+    let rated = register.rate(applicant, today, &ticket).await?;
+    let (id, members) = (Uuid::new_v4().to_string(), rated.members());
+    let filing = Filing { id, applicant, members };
+    let rating = rated.rating(Stage::Preliminary, today);
+    let application = Application::file(filing, rating, &applications.timetable)?;
+
+    let mut changes = Changes::new().insert(&rated.snapshot)?;
+    for mut before in supported(&applications.store, application.members()).await? {
+        if let Stands::Registered { until, .. } = before.value.0.state()
+            && *until > application.counts_for()
+        {
+            let first = before.value.0.id().to_owned();
+            return Err(Refusal::Supported { until: *until, first });
+        }
+        before.value.0 = before.value.0.renew(&application)?;
+        changes = changes.update(&before)?;
+    }
+    changes = claim(&applications.store, changes, &application, application.members())?;
+    let filed = Filed(application);
+    commit(&applications.store, changes.insert(&filed)?, &filed.0).await?;
+    tracing::info!(application = filed.0.id(), state = filed.0.state().word(), "application filed");
+    Ok(show(&filed.0))
+}
+
+/// `POST /applications/{id}/questionnaire`.
+pub(super) async fn questionnaire(
+    State(register): State<Arc<Register>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let applications = register.kept()?;
+    let shape = |_| {
+        Refusal::Shape(
+            "send {\"visited_on\": \"YYYY-MM-DD\", \"family_confirmed\": true, \"note\": \"…\"}",
+        )
+    };
+    let questionnaire: Questionnaire = serde_json::from_slice(&body).map_err(shape)?;
+    let mut seen = read(applications, &id).await?;
+    let today = register.today();
+    let timetable = &applications.timetable;
+    seen.value.0 = seen.value.0.take_questionnaire(questionnaire, today, timetable)?;
+    applications.store.commit(Changes::new().update(&seen)?).await?;
+    Ok(show(&seen.value.0))
+}
+
+/// `POST /applications/{id}/final-rating`.
+pub(super) async fn final_rating(
+    State(register): State<Arc<Register>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let applications = register.kept()?;
+    let mut seen = read(applications, &id).await?;
+    let before = seen.value.0.clone();
+    if !matches!(before.state(), Stands::AwaitsFinalRating { .. }) {
+        let (step, state) = ("a final rating", before.state().word());
+        return Err(register::application::NotAllowed::OutOfTurn { step, state }.into());
+    }
+    let ticket = ticket(&headers)?;
+    let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
+    let rated = register.rate(before.applicant(), before.filed_on(), &ticket).await?;
+    let rating = rated.rating(Stage::Final, register.today());
+    let after = before.clone().rate_finally(rating, rated.members(), &applications.timetable)?;
+    // Who has joined the family since then must not be in another application of the month.
+    let joined: BTreeSet<Pinfl> = after.members().difference(before.members()).copied().collect();
+    let changes = Changes::new().insert(&rated.snapshot)?;
+    let changes = claim(&applications.store, changes, &after, &joined)?;
+    seen.value.0 = after;
+    commit(&applications.store, changes.update(&seen)?, &seen.value.0).await?;
+    Ok(show(&seen.value.0))
+}
+
+/// `POST /applications/{id}/notice`.
+pub(super) async fn notice(
+    State(register): State<Arc<Register>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let applications = register.kept()?;
+    let mut seen = read(applications, &id).await?;
+    seen.value.0 = seen.value.0.send_notice(register.today())?;
+    applications.store.commit(Changes::new().update(&seen)?).await?;
+    Ok(show(&seen.value.0))
+}
+
+/// The applications that a member of the family is supported by and that nobody has renewed.
+async fn supported(
+    store: &Store,
+    members: &BTreeSet<Pinfl>,
+) -> Result<Vec<Stored<Filed>>, StoreError> {
+    let mut found: Vec<Stored<Filed>> = Vec::new();
+    for member in members {
+        for seen in store.find::<Filed>(StoreQuery::person("member", *member)).await? {
+            let standing =
+                matches!(seen.value.0.state(), Stands::Registered { renewed_by: None, .. });
+            if standing && found.iter().all(|other| other.value.0.id() != seen.value.0.id()) {
+                found.push(seen);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Claims the month for these members.
+fn claim(
+    store: &Store,
+    changes: Changes,
+    application: &Application,
+    members: &BTreeSet<Pinfl>,
+) -> Result<Changes, StoreError> {
+    members.iter().try_fold(changes, |changes, member| {
+        changes.insert(&Claim::new(store, application.counts_for(), *member, application.id()))
+    })
+}
+
+/// Commits; a claim that another application holds is named.
+async fn commit(store: &Store, changes: Changes, application: &Application) -> Result<(), Refusal> {
+    let Err(refused) = store.commit(changes).await else { return Ok(()) };
+    if matches!(refused, StoreError::Conflict { .. }) {
+        let month = application.counts_for();
+        for member in application.members() {
+            let claim = store.get::<Claim>(&Claim::id_of(store, month, *member)).await?;
+            let first = claim.map(|claim| claim.value.application);
+            if let Some(first) = first.filter(|first| first != application.id()) {
+                return Err(Refusal::Duplicate { month, first });
+            }
+        }
+    }
+    Err(refused.into())
+}
