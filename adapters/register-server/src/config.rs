@@ -15,6 +15,7 @@ use serde::Deserialize;
 use spdci::SpdciConfig;
 
 use crate::pages::Site;
+use crate::payments::PaymentsConfig;
 use crate::watch::BreakerLimits;
 
 /// Sources that a register asks; Türkiye's comparable system asks 22.
@@ -165,6 +166,8 @@ pub struct RegisterConfig {
     /// Profiles under way at once; further callers are told to come again.
     #[serde(default = "default_profiles")]
     pub concurrent_profiles_count: usize,
+    /// Payments; left out when this register makes none.
+    pub payments: Option<PaymentsConfig>,
     /// The caseworker's pages; none when left out.
     pub pages: Option<PagesConfig>,
     /// Families rated at once by monthly monitoring.
@@ -261,7 +264,11 @@ impl RegisterConfig {
     /// [`ConfigError`] says which key to change and how.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
-        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
+        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)?;
+        if let Some(payments) = &mut config.payments {
+            payments.database = path.parent().unwrap_or(Path::new("")).join(&payments.database);
+        }
+        Ok(config)
     }
 
     /// Reads and checks a configuration.

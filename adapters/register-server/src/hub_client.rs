@@ -100,6 +100,11 @@ impl HubClient {
         Ok(headers.map(|(client, purpose)| Self { http, base, client, purpose }))
     }
 
+    /// The same client for another purpose; `None` when that cannot stand in a header.
+    pub(crate) fn for_purpose(&self, purpose: &str) -> Option<Self> {
+        Some(Self { purpose: HeaderValue::from_str(purpose).ok()?, ..self.clone() })
+    }
+
     /// Asks one question, as `X-Road-Id` `id`. The caller sets the time limit and drops the call when it is over.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! of `register::profile` and its hash. `GET /health` says that the server runs. The list of
 //! sources is data ([`config`]). With `[store]` it keeps applications, their timetable and monthly
 //! monitoring, and is the officers' desk: E-Cases (`ecase`), Social Cards (`card`) and life events
-//! (`life_event`); with `[pages]` it serves the caseworker's pages at `/pages`. Left out:
+//! (`life_event`); with `[payments]` it closes months
+//! ([`payments`]); with `[pages]` it serves the caseworker's pages at `/pages`. Left out:
 //! authenticating callers, which the register's own hub does, and why the server listens on
 //! loopback only.
 
@@ -21,6 +22,7 @@ mod hub_client;
 mod hub_connection;
 mod life_event;
 mod pages;
+pub mod payments;
 mod reading;
 mod server;
 pub mod spdci;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pki::signer::KeyError;
+use register::payment::office::Office;
 use register::rules::{RuleError, Rulebook};
 use register_store::StoreError;
 use schemas::clock::Clock;
@@ -22,7 +23,11 @@ use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
 use crate::life_event;
 use crate::pages::{self, FaultyWords};
+use crate::payments::{self, RegisterCourier};
 use crate::spdci::Social;
+
+/// The register's side of the payments.
+type PayDesk = ::payments::Desk<Office>;
 
 /// Why a register does not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +38,9 @@ pub enum StartError {
     /// The files for https cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// The payments' database cannot be used.
+    #[error(transparent)]
+    Payments(#[from] ::payments::StoreError),
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
@@ -69,9 +77,13 @@ pub struct RunningRegister {
     pub address: SocketAddr,
     /// The SPDCI interface, where there is one.
     pub spdci: Option<RunningSpdci<Social>>,
+    /// The payments, when the register makes any.
+    pub payments: Option<Arc<PayDesk>>,
     ask_to_stop: oneshot::Sender<()>,
     /// The server's task; its owner is this value.
     tasks: JoinSet<std::io::Result<()>>,
+    /// Sends the payments' messages; its owner is this value.
+    work: JoinSet<()>,
 }
 
 /// Starts a register: checks the configuration, binds, serves.
@@ -82,15 +94,15 @@ pub async fn start(config: RegisterConfig, clock: Clock) -> Result<RunningRegist
     start_with(config, clock, None).await
 }
 
-/// As [`start`], with what stops the payments to people who have died. Without it such stops are
-/// kept as pending.
+/// As [`start`], with what stops the payments to people who have died. Without it the register's own
+/// payments do, and where it makes none such stops are kept as pending.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn start_with(
     mut config: RegisterConfig,
     clock: Clock,
-    payments: Option<Arc<dyn PaymentStops>>,
+    stops: Option<Arc<dyn PaymentStops>>,
 ) -> Result<RunningRegister, StartError> {
     config.check()?;
     let unchecked =
@@ -115,6 +127,8 @@ pub async fn start_with(
     };
     let social = spdci.as_ref().map(|running| running.service.registry.clone());
     let sources = WatchedSource::all(&config, &clock);
+    let mut work = JoinSet::new();
+    let payments = open_payments(&config, (&hub, &clock), &mut work).await?;
     let pages = config.pages.clone();
     let register = Register { config, sources, hub, clock, rules, places, applications, social };
     let register = Arc::new(register);
@@ -125,9 +139,13 @@ pub async fn start_with(
     }
     if let Some(applications) = &register.applications {
         let store = applications.store.clone();
-        let desk = Desk::open(register.clone(), store, payments).await?;
+        let own = || payments.clone().map(|desk| desk as Arc<dyn PaymentStops>);
+        let desk = Desk::open(register.clone(), store, stops.or_else(own)).await?;
         router = router.merge(desk::routes(desk.clone()));
         stopping = Some(desk);
+    }
+    if let Some(desk) = &payments {
+        router = router.merge(payments::routes(desk.clone()));
     }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
@@ -146,7 +164,25 @@ pub async fn start_with(
         tasks.spawn(async move { life_event::stop_pending(&desk).await });
     }
     tracing::info!(%address, "register listens");
-    Ok(RunningRegister { address, spdci, ask_to_stop, tasks })
+    Ok(RunningRegister { address, spdci, payments, ask_to_stop, tasks, work })
+}
+
+/// Opens the payments, if there are any, and begins to send what was left.
+async fn open_payments(
+    config: &RegisterConfig,
+    (hub, clock): (&HubClient, &Clock),
+    work: &mut JoinSet<()>,
+) -> Result<Option<Arc<PayDesk>>, StartError> {
+    let Some(section) = &config.payments else { return Ok(None) };
+    let unchecked = || ConfigError::Value {
+        key: "payments.purpose".into(),
+        repair: "write a code of the purpose catalogue",
+    };
+    let courier = RegisterCourier::new(hub, section).ok_or_else(unchecked)?;
+    let desk = payments::open(section).await?;
+    let (sent, pauses) = (desk.clone(), section.pauses);
+    work.spawn(::payments::sender::run(sent, Arc::new(courier), pauses, clock.clone()));
+    Ok(Some(desk))
 }
 
 impl RunningRegister {
@@ -162,5 +198,6 @@ impl RunningRegister {
         if let Some(spdci) = self.spdci.take() {
             spdci.stop().await;
         }
+        self.work.shutdown().await;
     }
 }

@@ -33,6 +33,7 @@ pub mod letter;
 pub mod life_event;
 pub mod money;
 pub mod month;
+pub mod payment;
 pub mod profile;
 pub mod render;
 pub mod replay;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use adapter_kit::AdapterConfig;
 use hub_central::{CentralConfig, TimestampAuthorityConfig};
 use hub_server::HubConfig;
+use payments::PaymentPartyConfig;
 use register_server::RegisterConfig;
 
 fn sample(name: &str) -> PathBuf {
@@ -19,6 +20,9 @@ fn every_sample_is_parsed() {
     assert!(TimestampAuthorityConfig::load(&sample("timestamp-authority.toml")).is_ok());
     assert!(AdapterConfig::load(&sample("adapter.toml")).unwrap().source_url.is_some());
     assert!(RegisterConfig::load(&sample("register.toml")).unwrap().sources.len() >= 8);
+    for party in ["treasury.toml", "bank.toml"] {
+        assert_eq!(PaymentPartyConfig::load(&sample(party)).unwrap().services.len(), 2);
+    }
     let files = std::fs::read_dir(sample("")).unwrap().count();
-    assert_eq!(files, 5, "a sample that this test does not know");
+    assert_eq!(files, 7, "a sample that this test does not know");
 }

@@ -146,6 +146,19 @@ pub const ALL: [Agency; 11] = [
     },
 ];
 
+/// The treasury, which takes part where payments are made. It is no source of profiles and
+/// has no adapter: [`crate::payments`] runs it.
+pub const TREASURY: Agency = Agency {
+    name: "treasury",
+    title: "Treasury",
+    member: "GOV/TREASURY",
+    subsystem: "treasury",
+    service: "treasury",
+    definition: "treasury",
+    endpoint: "POST /payment-orders",
+    ask: ("/payment-orders", None),
+};
+
 const DEPOSIT_TEST: (&str, Option<&str>) =
     ("/deposit-test", Some(r#"{"pinfl":"{pinfl}","threshold_soum":{threshold_soum}}"#));
 
@@ -153,7 +166,7 @@ impl Agency {
     /// The agency with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|agency| agency.name == name)
+        ALL.into_iter().chain([TREASURY]).find(|agency| agency.name == name)
     }
 
     /// `INSTANCE/CLASS/MEMBER`.

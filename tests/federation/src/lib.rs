@@ -12,6 +12,7 @@ pub mod layout;
 mod member;
 pub mod operator;
 pub mod pair;
+pub mod payments;
 mod ports;
 pub mod raw;
 pub mod refused;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::agencies::{Agency, PURPOSE, REGISTER};
+use crate::agencies::{Agency, PURPOSE, REGISTER, TREASURY};
 
 /// Where the register listens, and the edge of its own hub.
 pub(crate) struct RegisterAddresses {
@@ -24,7 +24,7 @@ pub(crate) fn text(addresses: &RegisterAddresses, dir: &Path, agencies: &[Agency
         certificate = dir.join("client.pem").display(),
         key = dir.join("client.key").display(),
     );
-    for agency in agencies {
+    for agency in agencies.iter().filter(|agency| **agency != TREASURY) {
         let kind = if agency.definition == "bank" { "accounts" } else { agency.definition };
         let wave = if agency.name == "civil-registry" { 1 } else { 2 };
         let (path, body) = agency.ask;

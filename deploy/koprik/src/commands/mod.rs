@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod key;
 mod log;
+mod payments;
 mod population;
 mod profile;
 mod proof;
@@ -49,10 +50,17 @@ enum Command {
     Register(register::Register),
     /// Run an agency's adapter.
     Adapter(serve::Serve),
+    /// Run the treasury's side of the payments.
+    Treasury(serve::Serve),
+    /// Run a bank's side of the payments.
+    Bank(serve::Serve),
     /// Call a service through a hub, as an agency's system would.
     Call(call::Call),
     /// Ask the register for a household profile.
     Profile(profile::Profile),
+    /// Close a month of payments at the register, or show how far it is.
+    #[command(subcommand)]
+    Payments(payments::Payments),
     /// Verify an evidence file offline with the configuration anchor alone, or a receipt with the log's key.
     ///
     /// Exit code 0: everything holds; 1: a step does not hold; 2: it could not be verified, as a file or a
@@ -86,6 +94,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             | Command::TimestampAuthority(_)
             | Command::Register(register::Register { command: None, .. })
             | Command::Adapter(_)
+            | Command::Treasury(_)
+            | Command::Bank(_)
     );
     logging::start(&cli.log, !serves);
     let json = cli.json;
@@ -96,8 +106,11 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::TimestampAuthority(serve) => serve.timestamp_authority(json).await?,
         Command::Register(register) => return register.run(json).await,
         Command::Adapter(serve) => serve.adapter(json).await?,
+        Command::Treasury(serve) => serve.treasury(json).await?,
+        Command::Bank(serve) => serve.bank(json).await?,
         Command::Call(call) => return call.run(json).await,
         Command::Profile(profile) => profile.run(json).await?,
+        Command::Payments(payments) => payments.run(json).await?,
         Command::Verify(verify) => return Ok(verify.run(json)),
         Command::Log(log) => return log.run(json).await,
         Command::Audit(audit) => return audit.run(json).await,

@@ -1,10 +1,11 @@
-//! `koprik hub|central|timestamp-authority|register|adapter --config FILE`: one process, one configuration file.
+//! `koprik hub|central|timestamp-authority|register|adapter|treasury|bank --config FILE`: one process, one configuration file.
 
 use std::path::PathBuf;
 
 use adapter_kit::{AdapterConfig, Outbox};
 use hub_central::{CentralConfig, TimestampAuthorityConfig, start_timestamp_authority};
 use hub_server::HubConfig;
+use payments::{PaymentPartyConfig, RunningParty};
 use register_server::RegisterConfig;
 use schemas::clock::Clock;
 use serde_json::{Value, json};
@@ -121,6 +122,22 @@ impl Serve {
         Ok(())
     }
 
+    pub(crate) async fn treasury(self, json: bool) -> anyhow::Result<()> {
+        let config = PaymentPartyConfig::load(&self.config)?;
+        if self.checked(json)? {
+            return Ok(());
+        }
+        run_party(json, payments::start_treasury(config, Clock::machine()).await?).await
+    }
+
+    pub(crate) async fn bank(self, json: bool) -> anyhow::Result<()> {
+        let config = PaymentPartyConfig::load(&self.config)?;
+        if self.checked(json)? {
+            return Ok(());
+        }
+        run_party(json, payments::start_bank(config, Clock::machine()).await?).await
+    }
+
     fn checked(&self, json: bool) -> anyhow::Result<bool> {
         if self.check_config {
             let file = self.config.display().to_string();
@@ -130,6 +147,16 @@ impl Serve {
         }
         Ok(self.check_config)
     }
+}
+
+async fn run_party<P>(json: bool, mut party: RunningParty<P>) -> anyhow::Result<()> {
+    announce(json, &json!({ "listen": party.address }));
+    tokio::select! {
+        signal = asked_to_stop() => signal?,
+        () = party.ended() => anyhow::bail!("a part of the server has failed; see the log"),
+    }
+    party.stop().await;
+    Ok(())
 }
 
 /// Tells where the server listens, once it does. It goes on where nobody can be told.

@@ -1,0 +1,28 @@
+//! Treasury and bank as parties of the payments, and the shell that runs any party.
+//!
+//! ```text
+//! hub ─► inbox ─► Desk { Ledger<Party> + Store } ─► sender ─► courier ─► own hub
+//! ```
+//!
+//! The rules of the register's side and the messages stand in `register::payment`, with the drawing
+//! of the flow. [`Desk`] makes a step durable before its answer leaves; [`sender`] sends what a
+//! desk has committed until it is answered. [`server`] runs treasury and bank; the register's
+//! server has a desk of its own.
+
+pub mod bank;
+pub mod config;
+mod connections;
+pub mod courier;
+pub mod desk;
+mod govstack;
+pub mod inbox;
+pub mod sender;
+pub mod server;
+pub mod store;
+pub mod treasury;
+
+pub use config::{ConfigError, PaymentPartyConfig};
+pub use courier::{Courier, HubCourier, Undelivered};
+pub use desk::{ActError, Desk, DeskError};
+pub use server::{RunningParty, StartError, start_bank, start_treasury};
+pub use store::{Store, StoreError};
