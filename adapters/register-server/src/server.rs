@@ -139,8 +139,8 @@ pub async fn start_with(
     }
     if let Some(applications) = &register.applications {
         let store = applications.store.clone();
-        let own = || payments.clone().map(|desk| desk as Arc<dyn PaymentStops>);
-        let desk = Desk::open(register.clone(), store, stops.or_else(own)).await?;
+        let own = payments.clone().map(|desk| -> Arc<dyn PaymentStops> { desk });
+        let desk = Desk::open(register.clone(), store, stops.or(own)).await?;
         router = router.merge(desk::routes(desk.clone()));
         stopping = Some(desk);
     }

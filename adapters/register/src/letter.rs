@@ -190,7 +190,7 @@ impl Writer<'_> {
     }
 
     fn record(&self, record: &Evidence) -> String {
-        let fact = fact_by(&self.texts, &record.fact);
+        let fact = fact_by(self.texts, &record.fact);
         let name = self.name(record.subject);
         let who = format!("{name}: {fact}");
         if let Fact::Income { declared_by: Some(by), .. } = &record.fact {

@@ -68,7 +68,7 @@ async fn refusal_names_the_clause_the_record_and_the_right_to_appeal() {
     let wanted = [
         "Not entitled",
         "The family holds a working vehicle up to 7 years old",
-        "vehicle 01A777AA, Chevrolet Cobalt, 2021",
+        "vehicle 01A777AA, Chevrolet Cobalt, made in 2021",
         "You may appeal",
     ];
     assert_says(&page, &wanted);
