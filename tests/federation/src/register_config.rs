@@ -19,10 +19,12 @@ pub(crate) fn text(addresses: &RegisterAddresses, dir: &Path, agencies: &[Agency
         "# The social register: a member system like any other, calling its own hub over TLS.\n\
          listen = \"{listen}\"\nhub_url = \"https://{hub_edge}\"\nclient = \"{REGISTER}\"\n\
          purpose = \"{PURPOSE}\"\ndeadline_ms = 2000\n\n[tls]\n\
-         authorities_file = \"{ca}\"\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n\n[pages]\n",
+         authorities_file = \"{ca}\"\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n\n[pages]\n\n\
+         [store]\ndirectory = \"{store}\"\n",
         ca = dir.join("authority.pem").display(),
         certificate = dir.join("client.pem").display(),
         key = dir.join("client.key").display(),
+        store = dir.join("register-store").display(),
     );
     for agency in agencies.iter().filter(|agency| **agency != TREASURY) {
         let kind = if agency.definition == "bank" { "accounts" } else { agency.definition };

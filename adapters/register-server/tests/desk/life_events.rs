@@ -10,7 +10,7 @@ use schemas::pinfl::Pinfl;
 use serde_json::{Value, json};
 
 use crate::office::{AGENCY, Office, REGISTRY, TAX, WORKER};
-use crate::sample::{BABY, FATHER, GRANDFATHER};
+use crate::sample::{BABY, FATHER, GRANDFATHER, MOTHER};
 
 fn event(person: &str, sequence: u64, what: Value) -> Value {
     let id = format!("e-{sequence}");
@@ -82,6 +82,18 @@ async fn a_death_stops_payments_blocks_the_card_and_leaves_only_closing() {
     assert!(value["message"].as_str().unwrap().contains("has died"), "{value}");
     let (status, _) = office.step(WORKER, &case, json!({"step": "close", "reason": "death"})).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_death_that_a_source_tells_stops_the_registers_own_payments() {
+    let office = Office::paying().await;
+    office.tell(REGISTRY, "/events", event(GRANDFATHER, 1, json!({"kind": "death"}))).await;
+    assert_eq!(pending_stops(&office).await, 0);
+    for (person, recorded) in [(GRANDFATHER, false), (MOTHER, true)] {
+        let (status, value) =
+            office.post(WORKER, "/payments/deaths", json!({"pinfl": person})).await;
+        assert_eq!((status, &value["recorded"]), (StatusCode::OK, &json!(recorded)), "{value}");
+    }
 }
 
 #[tokio::test]

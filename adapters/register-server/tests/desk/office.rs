@@ -67,6 +67,27 @@ fn desk_config(folder: &Path) -> String {
 
 impl Office {
     pub(crate) async fn open(payments: Option<Arc<dyn PaymentStops>>) -> Self {
+        Self::open_with(payments, |_| String::new()).await
+    }
+
+    /// An office whose register makes payments itself.
+    pub(crate) async fn paying() -> Self {
+        let payments = |folder: &Path| {
+            let database = folder.join("payments.sqlite");
+            format!(
+                "\n[payments]\ndatabase = \"{}\"\npurpose = \"social-payment\"\n\
+                 treasury = \"UZ/GOV/TREASURY/treasury/treasury\"\n\
+                 bank = \"UZ/BANK/AGROBANK/accounts/payouts\"\n",
+                database.display()
+            )
+        };
+        Self::open_with(None, payments).await
+    }
+
+    async fn open_with(
+        payments: Option<Arc<dyn PaymentStops>>,
+        more: impl FnOnce(&Path) -> String,
+    ) -> Self {
         let hub = Hub::new(Sample::worked_example(), &[]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -76,7 +97,8 @@ impl Office {
         let folder = tempfile::tempdir().unwrap();
         generate(Algorithm::Ed25519, &folder.path().join("card.pem")).unwrap();
         // Tables come after the sources, as TOML wants.
-        let config = format!("{}{}", config(&url, ""), desk_config(folder.path()));
+        let desk = desk_config(folder.path());
+        let config = format!("{}{desk}{}", config(&url, ""), more(folder.path()));
         let clock = clock();
         let register = Self::start(&config, &clock, payments).await;
         let http = Client::builder(TokioExecutor::new()).build_http();

@@ -6,11 +6,13 @@
 mod processes;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use federation::stamps::Timestamps;
 use federation::{Federation, Layout, Options, lay_out};
 use fixtures::{Databases, Population, Progress, REFERENCE_DATE, Written};
+use register::source::{Absence, AbsenceCause};
 use schemas::clock::Clock;
 use schemas::pinfl::Pinfl;
 use serde_json::{Value, json};
@@ -19,6 +21,9 @@ use self::processes::Processes;
 use super::proof::{Origin, Proof, Stamped};
 use super::{population, profile, serve};
 use crate::output;
+
+/// How often the demo asks for the household at most.
+const ASKED_MAX_COUNT: usize = 4;
 
 /// The applicant of the worked example, an invented person.
 const APPLICANT: &str = "31505850010011";
@@ -126,10 +131,21 @@ impl Demo {
         watch: &schemas::clock::Stopwatch,
     ) -> anyhow::Result<()> {
         let register = format!("http://{}", layout.register.1);
-        let asked = schemas::clock::Clock::machine().stopwatch();
-        let answer = profile::fetch(&register, self.pinfl, Some(&self.date), None).await?;
+        let mut asked = schemas::clock::Clock::machine().stopwatch();
+        let mut answer = profile::fetch(&register, self.pinfl, Some(&self.date), None).await?;
+        let mut profile = profile::read(&answer)?;
+        for _ in 1..ASKED_MAX_COUNT {
+            if !profile.absent.iter().any(|absent| is_late(&absent.reason)) {
+                break;
+            }
+            output::complain("some sources were late, as just after a start; the demo asks again");
+            // As long as it takes until a source that rests is asked again, over all tries.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            asked = schemas::clock::Clock::machine().stopwatch();
+            answer = profile::fetch(&register, self.pinfl, Some(&self.date), None).await?;
+            profile = profile::read(&answer)?;
+        }
         let took_ms = asked.elapsed_us() / 1000;
-        let profile = profile::read(&answer)?;
         let stamped = match layout.timestamp_authority {
             Some(_) => Stamped::Awaited,
             None => Stamped::NotAwaited,
@@ -243,4 +259,10 @@ fn next_steps(layout: &Layout) -> String {
 /// The register's own hub, whose admin listener hands out the evidence.
 fn register_hub(layout: &Layout) -> anyhow::Result<&federation::layout::HubPlace> {
     layout.hubs.get(federation::layout::REGISTER_HUB).context("the register has no hub")
+}
+
+/// Whether a source might have answered, given more time.
+fn is_late(reason: &Absence) -> bool {
+    use AbsenceCause::{DeadlineReached, Resting, TimedOut};
+    matches!(reason.cause, DeadlineReached | TimedOut | Resting)
 }
