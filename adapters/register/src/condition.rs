@@ -2,7 +2,7 @@
 //!
 //! A condition looks at one record that a source has answered, such as a vehicle, and says whether
 //! it counts. So it is two-valued: what is unknown are further records, and counting them is
-//! three-valued and ours ([`crate::exclusion`]). Money never enters a condition.
+//! three-valued and ours (`exclusion.rs`). Money never enters a condition.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
