@@ -76,6 +76,7 @@ pub fn check(
         .into_iter()
         .map(|first| Task {
             path: segment_path(&segments, first),
+            dir: segments.clone(),
             first,
             place: if Some(first) == last { Place::Last } else { Place::Sealed },
             covered,

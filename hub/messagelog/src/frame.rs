@@ -5,6 +5,13 @@
 //! payload = durable-below u64 · leaf length u32 · leaf · attachment
 //! ```
 //!
+//! In a compact segment (`compactor.rs`) the leaf stands in its entry bundle only. Its length is then
+//! 2^32 − 1, and the leaf's crc32c stands in its place:
+//!
+//! ```text
+//! payload = durable-below u64 · 0xffffffff u32 · crc32c of the leaf u32 · attachment
+//! ```
+//!
 //! The checksum covers everything but itself. *Durable-below* says which records were durable when
 //! this one was written: it was written after the fdatasync that covers all records below that
 //! number. So a damaged record that a later frame calls durable is damage, not a torn tail.
@@ -12,12 +19,14 @@
 use bytes::Bytes;
 use schemas::limits::RECORD_MAX_BYTES;
 
+use crate::Entry;
 use crate::options::ATTACHMENT_BYTES_MAX;
-use crate::{Entry, StoredRecord};
 
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 16;
 const PAYLOAD_HEAD_BYTES: usize = 12;
+/// Stands for the length of a leaf that is in its bundle; no leaf is as long.
+const IN_BUNDLE: u32 = u32::MAX;
 /// No frame has a larger payload: a longer length is damage, and nothing is allocated for it.
 const PAYLOAD_BYTES_MAX: usize = PAYLOAD_HEAD_BYTES + RECORD_MAX_BYTES + ATTACHMENT_BYTES_MAX;
 
@@ -37,8 +46,22 @@ pub(crate) struct Header {
 pub(crate) struct Frame {
     /// Records below this were durable when the frame was written.
     pub(crate) durable_below: u64,
-    /// What was appended.
-    pub(crate) record: StoredRecord,
+    /// The leaf, or where it stands.
+    pub(crate) leaf: FrameLeaf,
+    /// The sealed evidence.
+    pub(crate) attachment: Bytes,
+}
+
+/// The leaf of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FrameLeaf {
+    /// As it was appended.
+    Here(Bytes),
+    /// It stands in its entry bundle and has this crc32c.
+    InBundle {
+        /// Tells a leaf that was changed by accident; by intent, the tree does.
+        checksum: u32,
+    },
 }
 
 impl Header {
@@ -65,14 +88,21 @@ impl Header {
         }
         let (durable_below, rest) = payload.split_first_chunk::<8>()?;
         let (leaf_bytes, _) = rest.split_first_chunk::<4>()?;
-        let leaf_bytes = usize::try_from(u32::from_le_bytes(*leaf_bytes)).ok()?;
+        let leaf_bytes = u32::from_le_bytes(*leaf_bytes);
+        let in_bundle = leaf_bytes == IN_BUNDLE;
+        let leaf_bytes = if in_bundle { 4 } else { usize::try_from(leaf_bytes).ok()? };
         let leaf_end = PAYLOAD_HEAD_BYTES.checked_add(leaf_bytes)?;
         if leaf_end > payload.len() {
             return None;
         }
-        let leaf = payload.slice(PAYLOAD_HEAD_BYTES..leaf_end);
-        let record = StoredRecord { leaf, attachment: payload.slice(leaf_end..) };
-        Some(Frame { durable_below: u64::from_le_bytes(*durable_below), record })
+        let stands = payload.slice(PAYLOAD_HEAD_BYTES..leaf_end);
+        let leaf = if in_bundle {
+            FrameLeaf::InBundle { checksum: u32::from_le_bytes(*stands.first_chunk()?) }
+        } else {
+            FrameLeaf::Here(stands)
+        };
+        let attachment = payload.slice(leaf_end..);
+        Some(Frame { durable_below: u64::from_le_bytes(*durable_below), leaf, attachment })
     }
 }
 
@@ -94,17 +124,37 @@ pub(crate) fn push_frame(
     durable_below: u64,
     entry: &Entry,
 ) -> Option<()> {
-    let leaf_bytes = u32::try_from(entry.leaf.len()).ok()?;
-    let payload_bytes = PAYLOAD_HEAD_BYTES + entry.leaf.len() + entry.attachment.len();
+    let length = u32::try_from(entry.leaf.len()).ok()?;
+    push(batch, (seq, durable_below), (length, &entry.leaf), &entry.attachment)
+}
+
+/// Adds the frame of a record whose leaf stands in its bundle; `None` as above.
+pub(crate) fn push_compact_frame(
+    batch: &mut Vec<u8>,
+    seq: u64,
+    durable_below: u64,
+    (leaf, attachment): (&[u8], &[u8]),
+) -> Option<()> {
+    let checksum = crc32c::crc32c(leaf).to_le_bytes();
+    push(batch, (seq, durable_below), (IN_BUNDLE, &checksum), attachment)
+}
+
+fn push(
+    batch: &mut Vec<u8>,
+    (seq, durable_below): (u64, u64),
+    (leaf_length, leaf): (u32, &[u8]),
+    attachment: &[u8],
+) -> Option<()> {
+    let payload_bytes = PAYLOAD_HEAD_BYTES + leaf.len() + attachment.len();
     let length = u32::try_from(payload_bytes).ok()?.to_le_bytes();
     let start = batch.len();
     batch.extend_from_slice(&length);
     batch.extend_from_slice(&[0; 4]);
     batch.extend_from_slice(&seq.to_le_bytes());
     batch.extend_from_slice(&durable_below.to_le_bytes());
-    batch.extend_from_slice(&leaf_bytes.to_le_bytes());
-    batch.extend_from_slice(&entry.leaf);
-    batch.extend_from_slice(&entry.attachment);
+    batch.extend_from_slice(&leaf_length.to_le_bytes());
+    batch.extend_from_slice(leaf);
+    batch.extend_from_slice(attachment);
     let sum = checksum(length, seq, batch.get(start + HEADER_BYTES..)?).to_le_bytes();
     batch.get_mut(start + 4..start + 8)?.copy_from_slice(&sum);
     Some(())
@@ -164,8 +214,23 @@ mod tests {
         assert_eq!(bytes.len(), frame_bytes(&entry()));
         let (seq, frame) = read(&bytes).unwrap();
         assert_eq!((seq, frame.durable_below), (7, 5));
-        assert_eq!(frame.record.leaf, "leaf");
-        assert_eq!(frame.record.attachment, "kept");
+        assert_eq!(frame.leaf, FrameLeaf::Here(entry().leaf));
+        assert_eq!(frame.attachment, "kept");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&flipped).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_compact_frame_names_the_leaf_by_its_checksum_and_every_flipped_bit_is_seen() {
+        let mut bytes = Vec::new();
+        push_compact_frame(&mut bytes, 7, 5, (b"leaf", b"kept")).unwrap();
+        let (seq, frame) = read(&bytes).unwrap();
+        assert_eq!((seq, frame.durable_below), (7, 5));
+        assert_eq!(frame.leaf, FrameLeaf::InBundle { checksum: crc32c::crc32c(b"leaf") });
+        assert_eq!(frame.attachment, "kept");
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

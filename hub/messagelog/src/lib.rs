@@ -28,8 +28,10 @@
 
 mod append;
 mod audit;
+mod bundles;
 pub mod check;
 mod committer;
+mod compactor;
 mod disk;
 mod edge;
 mod entry;

@@ -12,6 +12,7 @@ use schemas::tlog::merkle::leaf_hash;
 use schemas::tlog::{NoteVerifier, tree};
 use tokio::sync::oneshot;
 
+use crate::compactor::Compact;
 use crate::disk::OsDisk;
 use crate::index::follower::Ask;
 use crate::open::{Followers, Inner, open_on};
@@ -223,6 +224,22 @@ impl MessageLog {
             self.wake_publisher()?;
             published.changed().await.map_err(|_| LogError::Closed)?;
         }
+    }
+
+    /// Waits until every sealed segment that the latest checkpoint covers is compact, as it becomes by
+    /// itself within a while, or cannot be.
+    ///
+    /// # Errors
+    /// The log is closed.
+    pub async fn wait_compact(&self) -> Result<(), LogError> {
+        let (reply, done) = oneshot::channel();
+        let sender = self.followers().as_ref().map(|followers| followers.compact.clone());
+        let sender = sender.ok_or(LogError::Closed)?;
+        sender.try_send(Compact::Now(reply)).map_err(|refused| match refused {
+            TrySendError::Full(_) => LogError::Busy,
+            TrySendError::Disconnected(_) => LogError::Closed,
+        })?;
+        done.await.map_err(|_| LogError::Closed)
     }
 
     /// The inclusion proof of a record in the tree of `size`, from the leaf's sibling up (RFC 6962

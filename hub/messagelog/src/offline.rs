@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use crate::bundles::Bundles;
 use crate::check::lock;
-use crate::segments::{Next, SegmentReader, list, segment_path};
+use crate::segments::{Next, SegmentReader, damaged_bundle, list, segment_path};
 use crate::{LogError, StoredRecord};
 
 /// Gives every whole record of the log in `dir`, in order, until `take` breaks. Holds one record at
@@ -20,6 +21,7 @@ pub fn scan_stopped(
     let firsts = list(&segments)?;
     let _lock = lock(dir)?;
     let last = firsts.last().copied();
+    let mut bundles = Bundles::beside(&segments);
     for first in firsts {
         let path = segment_path(&segments, first);
         let failed = |cause: std::io::Error| LogError::io("reading", &path, &cause);
@@ -27,7 +29,9 @@ pub fn scan_stopped(
         for index in first.. {
             match reader.next().map_err(failed)? {
                 Next::Frame(frame) => {
-                    if take(index, frame.record).is_break() {
+                    let record = bundles.record(index, frame);
+                    let record = record.map_err(|cause| damaged_bundle(&bundles, index, &cause))?;
+                    if take(index, record).is_break() {
                         return Ok(());
                     }
                 }

@@ -13,6 +13,7 @@ use schemas::tlog::NoteVerifier;
 use tokio::sync::watch;
 
 use crate::committer::{Committer, Writer};
+use crate::compactor::{Compact, Compactor};
 use crate::disk::{Disk, make_dirs};
 use crate::index::follower::{Ask, IndexOptions, Indexer};
 use crate::publisher::{Identity, Published, Publisher, Wake};
@@ -26,6 +27,8 @@ use crate::{LogError, LogLimits, LogOptions};
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64..=(1 << 30);
 /// Queries that may wait for the indexer.
 const ASKS_COUNT: usize = 64;
+/// Who may wait for the compactor.
+const COMPACT_COUNT: usize = 16;
 
 /// What the handles of an open log share.
 pub(crate) struct Inner {
@@ -44,9 +47,11 @@ pub(crate) struct Inner {
 pub(crate) struct Followers {
     pub(crate) wake: SyncSender<Wake>,
     pub(crate) ask: SyncSender<Ask>,
+    pub(crate) compact: SyncSender<Compact>,
     pub(crate) committer: JoinHandle<()>,
     pub(crate) publisher: JoinHandle<()>,
     pub(crate) indexer: JoinHandle<()>,
+    pub(crate) compactor: JoinHandle<()>,
     /// Held until the threads have ended: one process at a time.
     pub(crate) lock: File,
 }
@@ -85,14 +90,23 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
     let writer = Writer {
         segments: segments.clone(),
         origin: origin.clone(),
-        disk,
+        disk: disk.clone(),
         file,
         tail_bytes: bytes,
         segment_bytes: within(options.limits.segment_bytes, SEGMENT_BYTES),
         buffer: Vec::new(),
     };
     let committer = Arc::new(Committer::new(Queue::new(limits), writer));
-    let followers = start(committer.clone(), publisher, indexer, options.limits, lock)?;
+    let compactor = Compactor {
+        segments: segments.clone(),
+        disk,
+        published: published.clone(),
+        clock: options.clock.clone(),
+        next: 0,
+        waiting: Vec::new(),
+    };
+    let work = Work { committer: committer.clone(), publisher, indexer, compactor };
+    let followers = start(work, options.limits, lock)?;
     Ok(Inner {
         origin,
         verifier,
@@ -115,6 +129,8 @@ impl Followers {
             }
         };
         join(self.committer);
+        let _ = self.compact.send(Compact::Close);
+        join(self.compactor);
         // A follower that is gone needs no telling; its panic shows in the join.
         let _ = self.wake.send(Wake::Close);
         join(self.publisher);
@@ -128,11 +144,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.committer.queue.end(LogError::Closed);
         let followers = self.followers.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Followers { wake, ask, committer, publisher, indexer, lock }) = followers else {
-            return;
-        };
-        drop((wake, ask));
-        for thread in [committer, publisher, indexer] {
+        let Some(followers) = followers else { return };
+        let Followers { wake, ask, compact, committer, publisher, indexer, compactor, lock } =
+            followers;
+        drop((wake, ask, compact));
+        for thread in [committer, publisher, indexer, compactor] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the message log panicked");
             }
@@ -141,26 +157,34 @@ impl Drop for Inner {
     }
 }
 
-fn start(
+/// What the threads do.
+struct Work {
     committer: Arc<Committer>,
     publisher: Publisher,
     indexer: Indexer,
-    limits: LogLimits,
-    lock: File,
-) -> Result<Followers, LogError> {
+    compactor: Compactor,
+}
+
+fn start(work: Work, limits: LogLimits, lock: File) -> Result<Followers, LogError> {
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
         spawned.map_err(|cause| LogError::io("starting the thread", Path::new(name), &cause))
     };
+    let Work { committer, publisher, indexer, compactor } = work;
     let (wake, wakes) = std_mpsc::sync_channel(1);
     let (ask, asks) = std_mpsc::sync_channel(ASKS_COUNT);
-    let interval = limits.checkpoint_interval;
+    let (compact, compacts) = std_mpsc::sync_channel(COMPACT_COUNT);
+    let LogLimits { checkpoint_interval, compact_interval, .. } = limits;
+    let publish = move || publisher.run(&wakes, checkpoint_interval);
+    let make_compact = move || compactor.run(&compacts, compact_interval);
     Ok(Followers {
         wake,
         ask,
+        compact,
         committer: spawn("log-committer", Box::new(move || committer.serve()))?,
-        publisher: spawn("log-publisher", Box::new(move || publisher.run(&wakes, interval)))?,
+        publisher: spawn("log-publisher", Box::new(publish))?,
         indexer: spawn("log-indexer", Box::new(move || indexer.run(&asks)))?,
+        compactor: spawn("log-compactor", Box::new(make_compact))?,
         lock,
     })
 }

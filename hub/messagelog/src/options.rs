@@ -53,6 +53,8 @@ pub struct LogLimits {
     pub segment_bytes: u64,
     /// Longest time from a durable record to a checkpoint that covers it. 1 s.
     pub checkpoint_interval: Duration,
+    /// How often sealed segments are looked for that can be made compact. 1 s.
+    pub compact_interval: Duration,
     /// Records that the index holds in memory before it writes them to a file. 16 384: about 3 MiB, read again
     /// within 100 ms at start.
     pub index_block_count: u32,
@@ -70,6 +72,7 @@ impl Default for LogLimits {
             queue_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(1),
+            compact_interval: Duration::from_secs(1),
             index_block_count: 16_384,
         }
     }

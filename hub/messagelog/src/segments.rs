@@ -3,11 +3,13 @@
 //! A segment `00000000000000000000.seg` is named by its first record and holds frames without
 //! gaps. All but the last are sealed: nothing is appended to them any more. Beside a sealed one
 //! lies its offset file, `.off`: where each frame begins, u32 little-endian each. It is derived: a
-//! frame that is not where it says makes it being written anew.
+//! frame that is not where it says makes it being written anew. A sealed segment may be compact: its
+//! leaves stand in their entry bundles only (`compactor.rs`).
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,7 +19,8 @@ use schemas::digest::Sha256;
 use schemas::tlog::merkle::leaf_hash;
 use tokio::sync::watch;
 
-use crate::disk::{Disk, Last, replace};
+use crate::bundles::Bundles;
+use crate::disk::{Disk, Last, replace, sync_parent};
 use crate::frame::{Frame, HEADER_BYTES, Header};
 use crate::{LogError, StoredRecord};
 
@@ -37,6 +40,8 @@ pub(crate) struct Segments {
     layout: RwLock<Layout>,
     fresh: Mutex<Fresh>,
     durable: watch::Sender<u64>,
+    /// Held while a sealed segment or its offset file is replaced, so that they come to fit each other.
+    replacing: Mutex<()>,
 }
 
 struct Layout {
@@ -107,7 +112,8 @@ impl Segments {
         let size = tail.first.saturating_add(count(&tail.offsets));
         let durable = watch::Sender::new(size);
         let fresh = Mutex::new(Fresh { next: size, ..Fresh::default() });
-        Self { dir, disk, layout: RwLock::new(Layout { sealed, tail }), fresh, durable }
+        let (layout, replacing) = (RwLock::new(Layout { sealed, tail }), Mutex::default());
+        Self { dir, disk, layout, fresh, durable, replacing }
     }
 
     /// Durable records.
@@ -139,7 +145,8 @@ impl Segments {
         layout.sealed.push(full.first);
     }
 
-    /// Reads a durable record back. Two reads of the file, three in a sealed segment.
+    /// Reads a durable record back. Two reads of the file, three in a sealed segment, and of a compact one its
+    /// bundle.
     pub(crate) fn read(&self, index: u64) -> Result<StoredRecord, LogError> {
         let size = self.size();
         let missing = LogError::NoSuchRecord { index, size };
@@ -147,26 +154,81 @@ impl Segments {
             return Err(missing);
         }
         let place = self.place(index).ok_or(missing)?;
-        if let Some(frame) = read_frame(&place, index) {
-            return Ok(frame.record);
+        let mut frame = read_frame(&place, index);
+        if frame.is_none() && place.offset.is_none() {
+            frame = self.read_searching(&place, index)?;
         }
-        if place.offset.is_none() {
-            tracing::warn!(segment = %place.path.display(), "writing the segment's offset file again");
-            let offsets = scan_segment(&place.path, place.first)?;
-            write_offsets(&*self.disk, &place.path, &offsets);
-            // From memory: on a full disk the file was not written, and reads go on.
-            let found = Place { offset: offsets.get(place.position).copied(), ..place.clone() };
-            if let Some(frame) = read_frame(&found, index) {
-                return Ok(frame.record);
-            }
+        let Some(frame) = frame else {
+            let path = place.path.display();
+            let place = format!("{path}, record {index}");
+            return Err(damaged(place, "its checksum does not match its bytes"));
+        };
+        let mut bundles = self.bundles();
+        let record = bundles.record(index, frame);
+        record.map_err(|cause| damaged_bundle(&bundles, index, &cause))
+    }
+
+    /// Reads a record of a sealed segment whose offset file does not tell where it lies.
+    fn read_searching(&self, place: &Place, index: u64) -> Result<Option<Frame>, LogError> {
+        let _replacing = self.replacing();
+        // The segment may just have been replaced.
+        if let Some(frame) = read_frame(place, index) {
+            return Ok(Some(frame));
         }
-        let path = place.path.display();
-        Err(damaged(format!("{path}, record {index}"), "its checksum does not match its bytes"))
+        tracing::warn!(segment = %place.path.display(), "writing the segment's offset file again");
+        let offsets = scan_segment(&place.path, place.first)?;
+        write_offsets(&*self.disk, &place.path, &offsets);
+        // From memory: on a full disk the file was not written, and reads go on.
+        let found = Place { offset: offsets.get(place.position).copied(), ..place.clone() };
+        Ok(read_frame(&found, index))
+    }
+
+    /// Gives a sealed segment new bytes, those of the file `unfinished`, which are durable; `offsets` are
+    /// where its frames begin now. Durable on return.
+    ///
+    /// | cut short | on disk | afterwards |
+    /// |---|---|---|
+    /// | before the rename is durable | the old segment or the new one, no offset file | both are whole; the offset file is written again |
+    /// | after it | the new segment, an offset file in any state | where it does not tell the frames it is written again |
+    pub(crate) fn replace_sealed(
+        &self,
+        first: u64,
+        unfinished: &Path,
+        offsets: &[u32],
+    ) -> io::Result<()> {
+        let _replacing = self.replacing();
+        let path = self.path(first);
+        match self.disk.remove_file(&path.with_extension("off")) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => sync_parent(&*self.disk, &path)?,
+        }
+        self.disk.rename(unfinished, &path)?;
+        sync_parent(&*self.disk, &path)?;
+        write_offsets(&*self.disk, &path, offsets);
+        Ok(())
+    }
+
+    /// The records of the first sealed segment that begins with `index` or later.
+    pub(crate) fn sealed_from(&self, index: u64) -> Option<Range<u64>> {
+        let layout = self.layout.read().unwrap_or_else(PoisonError::into_inner);
+        let at = layout.sealed.partition_point(|first| *first < index);
+        let first = *layout.sealed.get(at)?;
+        Some(first..layout.sealed.get(at + 1).copied().unwrap_or(layout.tail.first))
+    }
+
+    /// A reader of the entry bundles.
+    pub(crate) fn bundles(&self) -> Bundles {
+        Bundles::beside(&self.dir)
+    }
+
+    fn replacing(&self) -> MutexGuard<'_, ()> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader of all records from `index` on.
     pub(crate) fn reader(self: &Arc<Self>, index: u64) -> RecordReader {
-        RecordReader { segments: self.clone(), next: index, open: None, taken: VecDeque::new() }
+        let (open, taken, bundles) = (None, VecDeque::new(), self.bundles());
+        RecordReader { segments: self.clone(), next: index, open, taken, bundles }
     }
 
     fn place(&self, index: u64) -> Option<Place> {
@@ -204,6 +266,12 @@ pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
 
 fn damaged(place: String, cause: &str) -> LogError {
     LogError::Corrupt { place, cause: cause.to_owned(), repair: RESTORE }
+}
+
+/// The leaf of a record of a compact segment cannot be read from its bundle.
+pub(crate) fn damaged_bundle(bundles: &Bundles, index: u64, cause: &str) -> LogError {
+    let path = bundles.path_of(index);
+    damaged(format!("{}, record {index}", path.display()), cause)
 }
 
 /// `None` when the bytes there are not this record's frame, for whatever reason.
@@ -346,6 +414,7 @@ pub(crate) struct RecordReader {
     open: Option<SegmentReader>,
     /// Fresh leaves from `next` on.
     taken: VecDeque<Leaf>,
+    bundles: Bundles,
 }
 
 impl RecordReader {
@@ -384,8 +453,14 @@ impl RecordReader {
         let index = self.next;
         match reader.next_durable().map_err(|cause| self.failed(&cause))? {
             Next::Frame(frame) => {
+                let record = self.bundles.record(index, frame);
+                let record = record.map_err(|cause| {
+                    // The reader stands behind it: the next call begins anew.
+                    self.open = None;
+                    damaged_bundle(&self.bundles, index, &cause)
+                })?;
                 self.next = index.saturating_add(1);
-                Ok(Some((index, frame.record)))
+                Ok(Some((index, record)))
             }
             Next::End | Next::Damaged => {
                 self.open = None;

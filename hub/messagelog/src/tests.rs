@@ -2,6 +2,7 @@
 //! and the faulty disk that the tests share.
 
 mod check;
+mod compact;
 mod crashes;
 mod durability;
 mod faults;
@@ -60,9 +61,9 @@ impl NoteSigner for TestKey {
     }
 }
 
-/// A log that publishes only when it is asked to.
+/// A log that publishes and makes segments compact only when it is asked to.
 pub(crate) fn options(dir: &Path) -> LogOptions {
-    let checkpoint_interval = Duration::from_secs(3600);
+    let hour = Duration::from_secs(3600);
     LogOptions {
         dir: dir.to_owned(),
         origin: ORIGIN.to_owned(),
@@ -70,7 +71,12 @@ pub(crate) fn options(dir: &Path) -> LogOptions {
         clock: Clock::manual(START),
         index_keys: keys_of,
         // With 512 records a large run of 64 blocks.
-        limits: LogLimits { checkpoint_interval, index_block_count: 8, ..LogLimits::default() },
+        limits: LogLimits {
+            checkpoint_interval: hour,
+            compact_interval: hour,
+            index_block_count: 8,
+            ..LogLimits::default()
+        },
     }
 }
 

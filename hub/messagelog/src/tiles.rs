@@ -1,9 +1,12 @@
 //! The published tree on disk: tiles and entry bundles under `tlog/`, laid out as C2SP tlog-tiles
-//! has them, so that any static file server serves them. All of it is derived from the segments.
+//! has them, so that any static file server serves them. All of it is derived from the segments, but for the
+//! entry bundles of compact ones (`compactor.rs`): they hold the only copy of their leaves, durably.
 //!
 //! Full tiles are written once. Partial ones are written for each checkpoint and removed when
 //! their full tile is there. Nothing here is synced: what a power cut takes is written again when
-//! the log is opened, which looks for the tiles of the last million records and into the newest of them.
+//! the log is opened, which looks for the tiles of the last million records and into the newest of them. A full
+//! bundle that is there with the same bytes is left alone, and replaced durably where it has others: it may be
+//! one that segments rely on.
 
 use std::fs;
 use std::io;
@@ -56,8 +59,14 @@ impl Tiles {
 
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.path(tile);
-        replace(self.disk(), &path, bytes, Last::Derived)
-            .map_err(|cause| LogError::io("writing", &path, &cause))?;
+        let relied_on = tile.is_full() && tile.kind() == TileKind::Entries;
+        let held = if relied_on { fs::read(&path).ok() } else { None };
+        let written = match held {
+            Some(held) if held == bytes => Ok(()),
+            Some(_) => replace(self.disk(), &path, bytes, Last::Durable),
+            None => replace(self.disk(), &path, bytes, Last::Derived),
+        };
+        written.map_err(|cause| LogError::io("writing", &path, &cause))?;
         if tile.is_full() {
             let partial = path.with_added_extension("p");
             match self.disk.remove_dir_all(&partial) {

@@ -31,6 +31,8 @@ pub(super) struct Leaves {
     pub(super) hashes: Vec<Option<Sha256>>,
     /// How many of the hashes were taken from tiles.
     pub(super) filled: u64,
+    /// Whether the records are in the entry bundles only: they have been read from there.
+    pub(super) in_bundles: bool,
 }
 
 impl Published {
@@ -44,6 +46,10 @@ impl Published {
         for index in leaves.first / width..end.div_ceil(width) {
             let own = index * width >= leaves.first;
             for kind in [TileKind::Hashes(0), TileKind::Entries] {
+                if leaves.in_bundles && kind == TileKind::Entries {
+                    files += u64::from(own);
+                    continue;
+                }
                 let mut found = Findings::default();
                 match self.read(kind, index, &mut found) {
                     Some(read) if kind == TileKind::Entries => {
@@ -159,7 +165,7 @@ fn compare_entries(read: &Read, start: u64, leaves: &mut Leaves, findings: &mut 
 impl Leaves {
     /// Records with nothing known of them.
     pub(super) fn unknown(first: u64, count: usize) -> Self {
-        Self { first, hashes: vec![None; count], filled: 0 }
+        Self { first, hashes: vec![None; count], filled: 0, in_bundles: false }
     }
 
     fn at(&mut self, index: u64) -> Option<&mut Option<Sha256>> {

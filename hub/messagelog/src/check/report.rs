@@ -18,8 +18,10 @@ pub enum Store {
     Checkpoint,
     /// The published hashes, derived.
     Tiles,
-    /// The published records, derived.
+    /// The published records, derived where the segments hold them too.
     EntryBundles,
+    /// The published records of compact segments: the only copy.
+    OnlyBundles,
     /// Where the records of a segment begin, derived.
     Offsets,
 }
@@ -29,13 +31,14 @@ impl Store {
     #[must_use]
     pub fn repair(self) -> &'static str {
         match self {
-            Self::Segments | Self::Checkpoint => {
+            Self::Segments | Self::Checkpoint | Self::OnlyBundles => {
                 "keep this directory for the investigation and restore the log from a backup or \
                  another node"
             }
             Self::Tiles | Self::EntryBundles => {
-                "stop the hub, remove log/tlog/tile (never log/tlog/checkpoint) and start it: it \
-                 writes the files again from the records"
+                "stop the hub, remove the folders 0, 1, … of log/tlog/tile and the named bundles \
+                 (never all of tile/entries, nor log/tlog/checkpoint) and start it: it writes them \
+                 again from the records"
             }
             Self::Offsets => "remove the file: the hub writes it again from the segment",
         }
@@ -97,6 +100,19 @@ impl Findings {
         if self.named.len() < FINDINGS_COUNT {
             self.named.push(finding);
         }
+    }
+
+    /// A record; it joins the finding of the record before it when that says the same of the same file.
+    pub(super) fn push_record(&mut self, store: Store, file: String, index: u64, cause: String) {
+        if let Some(last) = self.named.last_mut()
+            && (last.store, &last.file, &last.cause) == (store, &file, &cause)
+            && let Some((_, end)) = &mut last.records
+            && *end + 1 == index
+        {
+            *end = index;
+            return;
+        }
+        self.push(Finding { store, file, records: Some((index, index)), bytes: None, cause });
     }
 
     pub(super) fn append(&mut self, other: Self) {

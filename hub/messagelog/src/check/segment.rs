@@ -7,7 +7,8 @@ use schemas::tlog::merkle::leaf_hash;
 
 use super::published::Leaves;
 use super::report::{Finding, Findings, Store};
-use crate::frame::{frames_behind, was_durable};
+use crate::bundles::Bundles;
+use crate::frame::{Frame, FrameLeaf, frames_behind, was_durable};
 use crate::recovery::read_behind;
 use crate::segments::{Next, SegmentReader};
 use crate::{LogError, StoredRecord};
@@ -24,6 +25,8 @@ pub(super) struct Task {
     pub(super) path: PathBuf,
     pub(super) first: u64,
     pub(super) place: Place,
+    /// The log's segments.
+    pub(super) dir: PathBuf,
     /// Records that the checkpoint covers.
     pub(super) covered: u64,
     pub(super) record: fn(&StoredRecord) -> Result<(), String>,
@@ -47,7 +50,7 @@ impl Task {
         let failed = |cause: std::io::Error| LogError::io("reading", &self.path, &cause);
         let mut reader = SegmentReader::open_from(&self.path, self.first, 0).map_err(failed)?;
         let mut scanned = Scanned {
-            leaves: Leaves { first: self.first, hashes: Vec::new(), filled: 0 },
+            leaves: Leaves::unknown(self.first, 0),
             records: 0,
             bytes: 0,
             findings: Findings::default(),
@@ -55,17 +58,13 @@ impl Task {
             offsets: Vec::new(),
             file: relative(&self.path),
         };
+        let mut bundles = Bundles::beside(&self.dir);
         loop {
             let start = reader.offset;
             match reader.next().map_err(failed)? {
                 Next::Frame(frame) => {
-                    if let Err(cause) = (self.record)(&frame.record) {
-                        let index = scanned.next_index();
-                        scanned.find((index, index), start..reader.offset, cause);
-                    }
                     scanned.offsets.push(start);
-                    scanned.leaves.hashes.push(Some(leaf_hash(&frame.record.leaf)));
-                    scanned.records += 1;
+                    self.take(frame, start..reader.offset, (&mut scanned, &mut bundles));
                 }
                 Next::End => break,
                 Next::Damaged => match self.pass_over(start, &mut scanned)? {
@@ -82,6 +81,33 @@ impl Task {
             self.compare_offsets(&mut scanned);
         }
         Ok(scanned)
+    }
+
+    /// Takes a whole frame; a leaf that is not in the bundle any more is named.
+    fn take(
+        &self,
+        frame: Frame,
+        bytes: std::ops::Range<u64>,
+        (scanned, bundles): (&mut Scanned, &mut Bundles),
+    ) {
+        let index = scanned.next_index();
+        scanned.leaves.in_bundles |= matches!(frame.leaf, FrameLeaf::InBundle { .. });
+        match bundles.record(index, frame) {
+            Ok(record) => {
+                if let Err(cause) = (self.record)(&record) {
+                    scanned.find((index, index), bytes, cause);
+                }
+                scanned.leaves.hashes.push(Some(leaf_hash(&record.leaf)));
+                scanned.records += 1;
+            }
+            Err(cause) => {
+                let path = bundles.path_of(index);
+                let below = self.dir.parent().and_then(|log| path.strip_prefix(log).ok());
+                let file = below.unwrap_or(&path).display().to_string();
+                scanned.findings.push_record(Store::OnlyBundles, file, index, cause);
+                scanned.leaves.hashes.push(None);
+            }
+        }
     }
 
     /// Says what is wrong at `start`, and finds the next whole frame: its record and where it begins.

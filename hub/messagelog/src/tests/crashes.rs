@@ -175,7 +175,8 @@ impl Run {
 
     /// One piece of random work.
     fn work(&mut self) {
-        match self.seeded.below(10) {
+        match self.seeded.below(12) {
+            10..=11 => self.compact(),
             0..=2 => self.append(1),
             3..=4 => {
                 let count = 1 + self.seeded.below(9);
@@ -210,6 +211,12 @@ impl Run {
         if let Ok(note) = self.runtime.clone().block_on(log.checkpoint_covering(last)) {
             self.tell(News::Checkpoint(note));
         }
+    }
+
+    /// What is published and sealed becomes compact, or fails.
+    fn compact(&mut self) {
+        let log = self.log.clone().unwrap();
+        self.runtime.clone().block_on(log.wait_compact()).unwrap();
     }
 
     fn read(&mut self) {
