@@ -19,10 +19,10 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,7 +33,7 @@ use tokio::sync::{oneshot, watch};
 use crate::LogError;
 use crate::bundles::{Bundles, read_bundle};
 use crate::disk::{Disk, DiskFile, Open};
-use crate::frame::{FrameLeaf, push_compact_frame};
+use crate::frame::{Frame, FrameLeaf, push_compact_frame};
 use crate::publisher::Published;
 use crate::segments::{Next, SegmentReader, Segments, offset_u32};
 
@@ -98,7 +98,9 @@ impl Compactor {
                 Err(Left::Ending) => return,
                 Err(Left::Damaged(failure) | Left::Failed(failure)) => Some(failure),
             };
-            if let Some(failure) = failure.as_ref().filter(|failure| known.as_ref() != Some(*failure)) {
+            if let Some(failure) =
+                failure.as_ref().filter(|failure| known.as_ref() != Some(*failure))
+            {
                 tracing::warn!(%failure, "a segment was not made compact; trying again");
             }
             known = failure;
@@ -116,7 +118,12 @@ impl Compactor {
             if records.end.div_ceil(width).saturating_mul(width) > self.published.borrow().size {
                 break;
             }
-            match self.compact(&records, asks) {
+            let done = self.compact(&records, asks);
+            if done.is_err() {
+                // Half a file is of no use, and its room may be what is missing.
+                let _ = self.disk.remove_file(&unfinished(&self.segments.path(records.start)));
+            }
+            match done {
                 Err(Left::Damaged(failure)) => {
                     tracing::error!(%failure, "a segment keeps its leaves: they are not those of the bundles");
                 }
@@ -131,10 +138,16 @@ impl Compactor {
     fn compact(&mut self, records: &Range<u64>, asks: &Receiver<Compact>) -> Result<(), Left> {
         let path = self.segments.path(records.start);
         let read = |cause: io::Error| Left::Failed(LogError::io("reading", &path, &cause));
-        let mut reader = SegmentReader::open_from(&path, records.start, 0).map_err(read)?;
+        let open = || SegmentReader::open_from(&path, records.start, 0);
+        // Of one that is compact every frame is.
+        let first = open().and_then(|mut reader| reader.next()).map_err(read)?;
+        if matches!(first, Next::Frame(Frame { leaf: FrameLeaf::InBundle { .. }, .. })) {
+            return Ok(());
+        }
+        let mut reader = open().map_err(read)?;
+        let mut rewriting = Rewriting::begin(&*self.disk, &path)?;
         let bundles = self.segments.bundles();
         let width = u64::from(TILE_WIDTH);
-        let mut rewriting = None;
         let mut dirs = BTreeSet::new();
         for number in records.start / width..records.end.div_ceil(width) {
             let watch = self.clock.stopwatch();
@@ -148,23 +161,20 @@ impl Compactor {
                     let cause = format!("record {index} is not whole");
                     return Err(other(&path, cause));
                 };
-                let FrameLeaf::Here(leaf) = &frame.leaf else { return Ok(()) };
+                let FrameLeaf::Here(leaf) = &frame.leaf else {
+                    return Err(other(&path, format!("record {index} has no leaf")));
+                };
                 let entry = usize::try_from(index % width).ok().and_then(|at| bundle.get(at));
                 if entry != Some(leaf) {
                     let cause = format!("{} has another record {index}", bundle_path.display());
                     return Err(other(&path, cause));
                 }
-                let rewriting = match &mut rewriting {
-                    Some(rewriting) => rewriting,
-                    begun @ None => begun.insert(Rewriting::begin(&*self.disk, &path)?),
-                };
                 rewriting.push(index, frame.durable_below, leaf, &frame.attachment)?;
             }
             self.write_again(&bundle_path, &bundle)?;
             dirs.extend(dirs_of(&bundles, &bundle_path));
             self.rest(watch.elapsed().saturating_mul(REST), asks)?;
         }
-        let Some(mut rewriting) = rewriting else { return Ok(()) };
         rewriting.finish()?;
         for dir in &dirs {
             let synced = self.disk.sync_dir(dir);
@@ -188,21 +198,11 @@ impl Compactor {
 
     /// Lets the disk and the processors to others for a while, unless somebody waits.
     fn rest(&mut self, rest: Duration, asks: &Receiver<Compact>) -> Result<(), Left> {
-        let asked = if self.waiting.is_empty() {
-            asks.recv_timeout(rest).or_else(|none| match none {
-                RecvTimeoutError::Timeout => Err(ControlFlow::Continue(())),
-                RecvTimeoutError::Disconnected => Err(ControlFlow::Break(())),
-            })
-        } else {
-            asks.try_recv().or_else(|none| match none {
-                TryRecvError::Empty => Err(ControlFlow::Continue(())),
-                TryRecvError::Disconnected => Err(ControlFlow::Break(())),
-            })
-        };
-        match asked {
+        let rest = if self.waiting.is_empty() { rest } else { Duration::ZERO };
+        match asks.recv_timeout(rest) {
             Ok(Compact::Now(reply)) => self.waiting.push(reply),
-            Err(ControlFlow::Continue(())) => (),
-            Ok(Compact::Close) | Err(ControlFlow::Break(())) => return Err(Left::Ending),
+            Err(RecvTimeoutError::Timeout) => (),
+            Ok(Compact::Close) | Err(RecvTimeoutError::Disconnected) => return Err(Left::Ending),
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Compactor {
 
 impl Rewriting {
     fn begin(disk: &dyn Disk, segment: &Path) -> Result<Self, Left> {
-        let path = segment.with_added_extension("tmp");
+        let path = unfinished(segment);
         let file = disk.open(&path, Open::Emptied);
         let file = file.map_err(|cause| Left::Failed(LogError::io("making", &path, &cause)))?;
         Ok(Self { path, file, written: 0, buffer: Vec::new(), offsets: Vec::new() })
@@ -245,6 +245,11 @@ impl Rewriting {
         let synced = self.file.sync_all();
         synced.map_err(|cause| Left::Failed(LogError::io("syncing", &self.path, &cause)))
     }
+}
+
+/// Where a segment is written again.
+fn unfinished(segment: &Path) -> PathBuf {
+    segment.with_added_extension("tmp")
 }
 
 fn length(bytes: &[u8]) -> u64 {

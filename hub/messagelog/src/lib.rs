@@ -6,6 +6,7 @@
 //!  submit ──► committer ──► segments/*.seg      the truth: one write, one fdatasync, then receipts
 //!                 │ durable size
 //!                 ├──► publisher ──► tlog/      tiles, entry bundles, signed checkpoint (C2SP)
+//!                 │                    └──► compactor: sealed segments leave their leaves to the bundles
 //!                 └──► indexer ───► index/      sorted files: exchange, subject, client, … → record indexes
 //! ```
 //!
@@ -13,7 +14,8 @@
 //! after each.
 //!
 //! Publisher and indexer follow the segments by reading them back; what they write is derived and
-//! is made anew from the segments whenever it is missing or wrong. Nothing reads or changes a
+//! is made anew from the segments whenever it is missing or wrong. Only the entry bundles of compact segments
+//! are more: they are durable, and hold the only copy of their leaves. Nothing reads or changes a
 //! record's meaning here: a leaf is bytes, and the caller's function names its index keys.
 //!
 //! What each store is trusted for:
@@ -22,8 +24,10 @@
 //!   checkpoint that others hold.
 //! - `tlog/checkpoint`: **trusted against rollback**: who can delete it together with the newest
 //!   records can make the log forget them; witnesses and peers that hold a checkpoint notice.
-//! - `tlog/tile`, `index/`: **not trusted**: who can change them can hide records from a search or
-//!   break proofs, which then do not verify; both are rebuilt from the segments.
+//! - `tlog/tile/entries`: **trusted for the leaves of compact segments**, as those are for the rest: a change
+//!   contradicts the segment's checksum, and the checkpoint that others hold.
+//! - other tiles, `index/`: **not trusted**: who can change them can hide records from a search or
+//!   break proofs, which then do not verify; both are rebuilt from the segments and bundles.
 //! - `keys/`: **trusted for secrecy**: who can read it can open evidence and link pseudonyms.
 
 mod append;

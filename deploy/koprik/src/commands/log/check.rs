@@ -110,7 +110,7 @@ fn proved(report: &Report) -> Vec<String> {
         let mut named = report.findings.named().iter();
         named.any(|found| stores.contains(&found.store))
     };
-    if !about(&[Store::Segments]) {
+    if !about(&[Store::Segments, Store::OnlyBundles]) {
         lines.push(format!(
             "{records} records in {segments} segments ({bytes} bytes): every checksum, every place \
              in the sequence, every record in its one spelling, the evidence beside each is the one \
@@ -131,7 +131,8 @@ fn proved(report: &Report) -> Vec<String> {
     if let (Signature::Verified, Some(checkpoint)) = (report.signature, &report.checkpoint) {
         lines.push(format!("the checkpoint is signed by the key of {}", checkpoint.origin));
     }
-    if !about(&[Store::Tiles, Store::EntryBundles]) && report.checkpoint.is_some() {
+    let published = [Store::Tiles, Store::EntryBundles, Store::OnlyBundles];
+    if !about(&published) && report.checkpoint.is_some() {
         lines.push(format!(
             "all {tiles} published tiles and entry bundles are those of the records"
         ));
