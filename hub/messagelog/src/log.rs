@@ -252,7 +252,8 @@ impl MessageLog {
         if index >= size {
             return Err(LogError::NoSuchRecord { index, size });
         }
-        tree::inclusion_proof(index, size, |l, i| self.inner.tiles.node(published, l, i))
+        let nodes = self.inner.tiles.nodes(published);
+        tree::inclusion_proof(index, size, |level, index| nodes.node(level, index))
     }
 
     /// The proof that the tree of `new` extends the tree of `old` (RFC 6962 §2.1.2). Blocking:
@@ -265,7 +266,8 @@ impl MessageLog {
         if old > new {
             return Err(LogError::NotPublished { size: old, published: new });
         }
-        tree::consistency_proof(old, new, |l, i| self.inner.tiles.node(published, l, i))
+        let nodes = self.inner.tiles.nodes(published);
+        tree::consistency_proof(old, new, |level, index| nodes.node(level, index))
     }
 
     /// Stops taking entries, makes what waits durable, publishes a last checkpoint and ends the

@@ -8,6 +8,9 @@
 //! bundle that is there with the same bytes is left alone, and replaced durably where it has others: it may be
 //! one that segments rely on.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -97,16 +100,9 @@ impl Tiles {
         })
     }
 
-    /// A node of the published tree of `size`, for roots and proofs. Reads one tile.
-    pub(crate) fn node(&self, size: u64, level: u32, index: u64) -> Result<Sha256, LogError> {
-        let (tile_level, height) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
-        let beyond = LogError::NotPublished { size: index, published: size };
-        let tile_level = u8::try_from(tile_level).map_err(|_| beyond.clone())?;
-        let first = index << height;
-        let width = u64::from(TILE_WIDTH);
-        let hashes = self.hashes(tile_level, first / width, size)?;
-        let start = usize::try_from(first % width).map_err(|_| beyond.clone())?;
-        hashes.get(start..start + (1 << height)).map(root_of).ok_or(beyond)
+    /// The nodes of the published tree of `size`, for one proof.
+    pub(crate) fn nodes(&self, size: u64) -> Nodes<'_> {
+        Nodes { tiles: self, size, read: RefCell::default() }
     }
 
     /// The first tile of the last million records that is missing, too short, or not sound.
@@ -141,6 +137,34 @@ impl Tiles {
         let entries = tile::entries_of(&bundle).ok()?;
         let entries = entries.iter().map(|entry| leaf_hash(entry));
         Some(root_of(&hashes) == *above && entries.eq(hashes.iter().copied()))
+    }
+}
+
+/// The nodes of a tree for one proof. A proof takes up to eight nodes of a tile, so each tile is read once and
+/// held: two for each level at most.
+pub(crate) struct Nodes<'a> {
+    tiles: &'a Tiles,
+    size: u64,
+    read: RefCell<HashMap<(u8, u64), Vec<Sha256>>>,
+}
+
+impl Nodes<'_> {
+    /// A node of the tree. Reads at most one tile, hashes at most 127 times.
+    pub(crate) fn node(&self, level: u32, index: u64) -> Result<Sha256, LogError> {
+        let (tile_level, height) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
+        let beyond = LogError::NotPublished { size: index, published: self.size };
+        let tile_level = u8::try_from(tile_level).map_err(|_| beyond.clone())?;
+        let first = index << height;
+        let width = u64::from(TILE_WIDTH);
+        let start = usize::try_from(first % width).map_err(|_| beyond.clone())?;
+        let mut read = self.read.borrow_mut();
+        let hashes = match read.entry((tile_level, first / width)) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(self.tiles.hashes(tile_level, first / width, self.size)?)
+            }
+        };
+        hashes.get(start..start + (1 << height)).map(root_of).ok_or(beyond)
     }
 }
 
