@@ -15,7 +15,7 @@ use schemas::clock::Clock;
 use schemas::configuration::Anchor;
 use schemas::limits::WITNESS_REQUEST_MAX_BYTES;
 use schemas::tlog::tile::Tile;
-use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX};
+use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_COSIGNATURES, OWN_PREFIX, OWN_REQUEST};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -48,6 +48,8 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 pub(crate) fn router(public: Public) -> Router {
     let witness = Router::new()
         .route(&format!("{OWN_PREFIX}{ADD_CHECKPOINT}"), post(witness::add_checkpoint))
+        .route(OWN_COSIGNATURES, post(witness::cosignatures))
+        .route(OWN_REQUEST, get(witness::request))
         .layer(DefaultBodyLimit::max(WITNESS_REQUEST_MAX_BYTES));
     Router::new()
         .route("/v1/configuration", get(newest))
@@ -110,7 +112,7 @@ async fn anchor(State(public): State<Public>) -> Json<Anchor> {
     Json(Anchor::clone(&public.anchor))
 }
 
-/// C2SP tlog-tiles: `checkpoint`, `tile/…` with its levels and `tile/entries/…`. The path is parsed
+/// C2SP tlog-tiles: `checkpoint`, beside it `checkpoint.cosigned`, `tile/…` with its levels and `tile/entries/…`. The path is parsed
 /// and written anew, so it names nothing else.
 async fn log_file(State(public): State<Public>, Path(path): Path<String>) -> Response {
     let missing = || {
@@ -120,6 +122,11 @@ async fn log_file(State(public): State<Public>, Path(path): Path<String>) -> Res
     if path == "checkpoint" {
         let head = [(CACHE_CONTROL, ASK_AGAIN), (CONTENT_TYPE, TEXT)];
         return (head, public.log.latest_checkpoint()).into_response();
+    }
+    if path == "checkpoint.cosigned" {
+        let cosigned = public.witnessing.gatherer.cosigned().map(|note| note.to_string());
+        let head = [(CACHE_CONTROL, ASK_AGAIN), (CONTENT_TYPE, TEXT)];
+        return cosigned.map_or_else(missing, |note| (head, note).into_response());
     }
     let Ok(tile) = path.parse::<Tile>() else { return missing() };
     match tokio::fs::read(public.tiles.join(tile.to_string())).await {
@@ -143,6 +150,7 @@ async fn health(State(public): State<Public>) -> Response {
         "version": served.as_ref().map(|in_force| in_force.version()),
         "expires": served.as_ref().map(|in_force| in_force.document().expires.to_rfc3339()),
         "log_entries": public.log.size(),
+        "log_cosigned": public.witnessing.gatherer.cosigned_size(),
         "warnings": warnings,
         "fault": fault,
     });

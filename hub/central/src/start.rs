@@ -93,7 +93,7 @@ pub async fn start(config: CentralConfig, clock: Clock) -> Result<RunningCentral
         outcome => report(&fault, outcome.err()),
     }
 
-    let witnessing = Arc::new(Witnessing::open(&config, &clock)?);
+    let witnessing = Arc::new(Witnessing::open(&config, &opened.log, &clock)?);
     let public = Public {
         served: served.clone(),
         versions: opened.versions,

@@ -142,7 +142,7 @@ async fn catch_up(
 }
 
 /// `None` when the server says that nothing has changed.
-async fn fetch(
+pub(crate) async fn fetch(
     hub: &Hub,
     uri: &str,
     held: Option<schemas::digest::Sha256>,

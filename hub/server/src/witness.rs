@@ -1,7 +1,11 @@
 //! Witnessing: this hub looks at the logs of others, and others look at its own (C2SP tlog-witness).
 //!
+//! The central server's own log is looked at too (`central`): it cannot ask hubs, so that they go to it.
+//!
 //! Nothing here is on the path of a message (promise P7). Requests come and go over the connections between
 //! security servers, or plain to a witness with a url; what they carry is signed.
+
+mod central;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +44,7 @@ pub(crate) struct Witnessing {
     pub(crate) gatherer: Gatherer,
     pub(crate) alarms: Arc<Alarms>,
     places: Semaphore,
+    central: central::Last,
     /// Seconds between two rounds.
     seconds: u64,
 }
@@ -73,7 +78,8 @@ impl Witnessing {
         };
         let gatherer = Gatherer::open(log.clone(), clock.clone(), alarms.clone());
         let places = Semaphore::new(WITNESS_REQUESTS_MAX_COUNT);
-        Ok(Self { witness, gatherer, alarms, places, seconds: config.log.witness_seconds })
+        let (central, seconds) = (central::Last::default(), config.log.witness_seconds);
+        Ok(Self { witness, gatherer, alarms, places, central, seconds })
     }
 
     /// What the operator should look at.
@@ -171,7 +177,8 @@ async fn record(hub: &Hub, configuration: &ConfigurationInForce, alarm: &Alarm) 
     }
 }
 
-/// Shows the newest checkpoint to the witnesses at each interval until told to stop.
+/// Shows the newest checkpoint to the witnesses, and looks at that of the central server, at each interval until told
+/// to stop.
 pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     let rounds = async {
         loop {
@@ -179,7 +186,9 @@ pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
             tokio::time::sleep(Duration::from_secs(hub.witnessing.seconds)).await;
             if let Some(configuration) = hub.in_force.load_full() {
                 let witnesses = Witnesses { hub: &hub, configuration: &configuration };
-                for alarm in hub.witnessing.gatherer.round(&configuration, &witnesses).await {
+                let own = hub.witnessing.gatherer.round(&configuration, &witnesses);
+                let (own, of_central) = tokio::join!(own, central::look(&hub, &configuration));
+                for alarm in own.into_iter().chain(of_central) {
                     record(&hub, &configuration, &alarm).await;
                 }
             }

@@ -4,6 +4,8 @@
 //! may not go back to an older tree, and no witness may hold it up. Beside it lies `checkpoint.cosigned`, the newest that
 //! the quorum has cosigned, which a reader of signed notes opens in the same way.
 
+mod brought;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::PathBuf;

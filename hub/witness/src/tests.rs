@@ -1,6 +1,7 @@
 //! A log and its witnesses, honest and not. Here stand the log and the builders that the tests share.
 
 mod alarms;
+mod brought;
 mod gathering;
 mod witnessing;
 

@@ -15,6 +15,11 @@ use crate::limits::WITNESS_REQUEST_MAX_BYTES;
 pub const OWN_PREFIX: &str = "/tlog-witness";
 /// The path of the call below a witness's submission prefix.
 pub const ADD_CHECKPOINT: &str = "/add-checkpoint";
+/// Where the central server gives the request by which its own log is cosigned, `?old=SIZE`. It reaches no
+/// hub, so hubs come for it.
+pub const OWN_REQUEST: &str = "/log/add-checkpoint";
+/// Where it takes the checkpoint with the cosignatures that a witness brings.
+pub const OWN_COSIGNATURES: &str = "/log/cosignatures";
 /// The media type of a tree size in an answer with status 409.
 pub const SIZE_TYPE: &str = "text/x.tlog.size";
 /// Most hashes of a consistency proof in a request.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hub `register` ⇄ hub `tax`        add-checkpoint over the connections between security servers
-//!        └────► central ◄────┘      add-checkpoint over HTTP
+//!        └────► central ◄────┘      add-checkpoint over HTTP; and the cosignatures of its own log, which they bring
 //! ```
 
 #![allow(
@@ -18,7 +18,7 @@ use std::time::Duration;
 use federation::operator::Operator;
 use federation::pair::{self, CONSUMER, ECHO, PROVIDER};
 use federation::witnesses::{alarms, cosigned, gauge, warnings};
-use federation::{Federation, Options, Pair, Source, lay_out};
+use federation::{Federation, Options, Pair, Source, lay_out, raw};
 use hub_core::evidence::{self, Step};
 use hub_messagelog::MessageLog;
 use hub_server::RunningHub;
@@ -289,6 +289,91 @@ async fn log_forked_behind_its_back_is_refused_and_both_checkpoints_verify_offli
     asked(&pair).await;
     let cosigned_size = gauge(hub(&pair, PROVIDER), "koprik_cosigned_records");
     assert!(cosigned_size.await.unwrap() < first, "nothing of the second history is cosigned");
+}
+
+/// A file of the central server's log, if it is there.
+async fn central_offers(pair: &Pair, file: &str) -> Option<String> {
+    let address = pair.federation.central.as_ref().unwrap().address;
+    let request = raw::request("GET", &format!("/log/{file}"), &[], b"");
+    let answer = String::from_utf8(raw::talk(address, &request).await.unwrap()).unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    head.starts_with("HTTP/1.1 200 ").then(|| text.to_owned())
+}
+
+/// A file of the central server's log, once it is there.
+async fn central_file(pair: &Pair, file: &str, watch: &Stopwatch) -> String {
+    let begin = watch.elapsed();
+    loop {
+        if let Some(text) = central_offers(pair, file).await {
+            return text;
+        }
+        assert!(watch.elapsed() < begin + Duration::from_secs(10), "there is no {file}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn central_key(pair: &Pair) -> NoteVerifier {
+    pair.federation.layout.read_content().unwrap().central_log.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn hubs_cosign_the_log_of_configurations_and_go_on_after_a_restart() {
+    let (mut pair, watch, _dir) = started(|_| ()).await;
+    let key = central_key(&pair);
+    let mut size = 0;
+    for _ in 0..2 {
+        let note = central_file(&pair, "checkpoint.cosigned", &watch).await;
+        let checkpoint = Checkpoint::open(&note, key.name(), &key).unwrap();
+        assert!(checkpoint.size >= size.max(1), "{checkpoint:?}");
+        size = checkpoint.size;
+        let note = Note::parse(&note).unwrap();
+        for witness in pair.federation.layout.read_content().unwrap().witnesses {
+            let verifier: WitnessVerifier = witness.key.parse().unwrap();
+            let own = verifier.name() == format!("{}/witness", key.name());
+            assert_eq!(verifier.verify(&note).is_ok(), !own, "{}", verifier.name());
+        }
+        pair.federation.stop_central().await;
+        pair.federation.start_central().await.unwrap();
+    }
+    for name in [CONSUMER, PROVIDER] {
+        assert!(alarms(hub(&pair, name)).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn forked_log_of_configurations_is_refused_and_both_checkpoints_verify_offline() {
+    let (mut pair, watch, dir) = started(|_| ()).await;
+    let key = central_key(&pair);
+    let first = central_file(&pair, "checkpoint.cosigned", &watch).await;
+    let first = Checkpoint::open(&first, key.name(), &key).unwrap();
+    pair.federation.stop_central().await;
+    // Another world under the same keys: the first version is issued anew, at another time.
+    let data = pair.federation.layout.dir.join("central/data");
+    for part in ["log", "versions"] {
+        std::fs::rename(data.join(part), dir.path().join(part)).unwrap();
+    }
+    pair.federation.start_central().await.unwrap();
+    let forked = central_file(&pair, "checkpoint", &watch).await;
+    let forked = Checkpoint::open(&forked, key.name(), &key).unwrap();
+    assert_eq!(
+        forked.size, first.size,
+        "the worlds are equally long, or the test shows another refusal"
+    );
+    assert_ne!(forked.root, first.root);
+    let split = |list: &[String]| list.iter().any(|text| text.contains("split view"));
+    for name in [CONSUMER, PROVIDER] {
+        warned(hub(&pair, name), &watch, split).await;
+        let all = alarms(hub(&pair, name)).await.unwrap();
+        let split_view: SplitView = serde_json::from_value(all[0]["split_view"].clone()).unwrap();
+        let (shown, [cosigned, offered]) = split_view.verify(&key).unwrap();
+        assert!(shown.proved(), "{shown:?}");
+        assert_eq!((cosigned.root, offered.root), (first.root, forked.root));
+        let digest = Sha256::of(split_view.to_text().as_bytes());
+        act_about(hub(&pair, name).log(), digest, &watch).await;
+    }
+    let cosigned = central_offers(&pair, "checkpoint.cosigned").await;
+    assert_eq!(cosigned, None, "nobody cosigns the other world");
+    asked(&pair).await;
 }
 
 #[tokio::test]

@@ -33,19 +33,19 @@ enum Manner {
     Endless,
 }
 
-struct Stage {
+pub(super) struct Stage {
     dir: tempfile::TempDir,
     log_key: Arc<NoteKey>,
-    witnesses: Vec<Witness>,
+    pub(super) witnesses: Vec<Witness>,
     manners: Mutex<HashMap<String, Manner>>,
     asked: Mutex<usize>,
-    configuration: ConfigurationInForce,
+    pub(super) configuration: ConfigurationInForce,
 }
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 impl Stage {
-    fn new(quorum: usize) -> Self {
+    pub(super) fn new(quorum: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log_key = Arc::new(NoteKey::ephemeral(ORIGIN).unwrap());
         let witnesses: Vec<_> = NAMES.map(|name| witness(dir.path(), name)).into();
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     /// A history of this log, each in a folder of its own and under the one key.
-    fn log(&self, history: &str) -> MessageLog {
+    pub(super) fn log(&self, history: &str) -> MessageLog {
         let limits = LogLimits::default();
         let checkpoint_interval = Duration::from_secs(3600);
         MessageLog::open(LogOptions {
@@ -80,7 +80,7 @@ impl Stage {
         .unwrap()
     }
 
-    fn gatherer(&self, log: &MessageLog, history: &str) -> Gatherer {
+    pub(super) fn gatherer(&self, log: &MessageLog, history: &str) -> Gatherer {
         let dir = self.dir.path().join(format!("{history}-own"));
         Gatherer::open(log.clone(), Clock::manual(NOW), alarms(&dir))
     }
@@ -142,14 +142,14 @@ impl AskWitness for Stage {
     }
 }
 
-async fn append(log: &MessageLog, text: &str) {
+pub(super) async fn append(log: &MessageLog, text: &str) {
     let (leaf, attachment) = (Bytes::copy_from_slice(text.as_bytes()), Bytes::new());
     let receipt = log.append(Entry { leaf, attachment }).await.unwrap();
     log.checkpoint_covering(receipt.index()).await.unwrap();
 }
 
 /// What is published, read as a stranger would with the keys of the configuration.
-fn published(stage: &Stage, log: &MessageLog) -> Option<(u64, Vec<String>)> {
+pub(super) fn published(stage: &Stage, log: &MessageLog) -> Option<(u64, Vec<String>)> {
     let text = std::fs::read_to_string(log.published_dir().join("checkpoint.cosigned")).ok()?;
     let checkpoint = Checkpoint::open(&text, ORIGIN, stage.log_key.verifier()).unwrap();
     let cosigned =
