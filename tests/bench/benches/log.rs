@@ -13,12 +13,14 @@
 //! | share of the bare loop | appends per second of 64 tasks to 64 × the syncs per second of a bare loop that writes as many bytes to a file that grows |
 //! | the same of one that overwrites | as above, but the loop overwrites a file that lies ready: what the disk can do at most |
 //! | one task's p99 to the bare loop's | added latency of one append with nobody else, to one write and fdatasync, overwriting |
-//! | bytes per exchange | disk blocks of two records: segments, published tiles and bundles, index |
+//! | bytes per exchange | disk blocks of two records: segments, published tiles and bundles, index; sealed segments are compact |
 //! | search, median and p99 | warm; and cold: the first fifty after a start without anything in memory |
 //! | start | until records are taken, and until a search is answered, with nothing in memory |
 //! | resident memory | of a process that does nothing but append |
 //! | proof, median and p99 | inclusion of a random record, consistency with a random size |
 //! | verified per second of a core | records that an audit of the whole log reads, checks and hashes |
+//! | checked per second of a core | records that `koprik log check` reads, parses, and compares with their evidence and the published files, on one thread |
+//! | making compact | from the last record until every sealed segment that can be is compact, beyond what was done while it grew |
 //!
 //! Ten million records take about 34 GB of disk while it runs, 18 GB with `--no-evidence`. With `--assert` it ends with an error when an
 //! aim is missed.
@@ -32,11 +34,12 @@ use bench::log::appending::{Beside, beside};
 use bench::log::arguments::LogArguments;
 use bench::log::growing::{Growth, follow, grow};
 use bench::log::open::{Place, disk_bytes};
-use bench::log::reading::{SEARCHES, Search, Took, audit, proofs, search};
+use bench::log::reading::{SEARCHES, Search, Took, audit, check_closed, proofs, search};
 use bench::log::records::Maker;
 use bench::log::report::{self, Aim, AtSize, Figure, bytes_per_exchange, growth};
 use bench::log::starting::{Start, append_and_stop, start, stop_in_the_midst};
 use hub_messagelog::MessageLog;
+use schemas::clock::Clock;
 
 /// From this size on the growth of what a record costs has an aim.
 const GROWTH_FROM: u64 = 10_000_000;
@@ -76,12 +79,19 @@ async fn measure(arguments: &LogArguments, root: &Path) -> anyhow::Result<Vec<At
         let grown = grow(&log, &maker, *records).await?;
         let mut figures = growing_figures(grown, cpu_before, *records);
         cpu_before = Some(grown.cpu_us);
+        let watch = Clock::machine().stopwatch();
+        log.wait_compact().await?;
+        let compact_s = watch.elapsed().as_secs_f64();
+        figures.push(figure("making compact what was not, s", compact_s, Aim::Stated));
         figures.extend(disk_figures(&place, log.size()));
         figures.extend(append_figures(beside(&log, &maker, root).await?));
         follow(&log).await?;
         figures.extend(reading_figures(&log, &maker)?);
         log.close().await;
         drop(log);
+        let [per_second, per_core] = check_closed(&place)?;
+        figures.push(figure("checked per second, one thread", per_second, Aim::Stated));
+        figures.push(figure("checked per second of a core", per_core, Aim::AtLeast(200_000.0)));
         let (opened, clean) = start(&place, &maker).await?;
         figures.extend(cold_figures(&opened, &maker)?);
         opened.close().await;

@@ -11,6 +11,7 @@ use pki::signer::{NoteKey, generate};
 use pki::trust::Algorithm;
 use rustix::fs::{Advice, fadvise};
 use schemas::clock::Clock;
+use schemas::tlog::NoteVerifier;
 
 use super::arguments::Evidence;
 use super::records::Maker;
@@ -71,6 +72,15 @@ impl Place {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.options.dir
+    }
+
+    /// The key that its checkpoints verify under.
+    ///
+    /// # Errors
+    /// When the key is none of a log.
+    pub fn verifier(&self) -> anyhow::Result<NoteVerifier> {
+        let key = &self.options.key;
+        Ok(NoteVerifier::ed25519(key.name(), key.public_key())?)
     }
 
     /// Opens the log.
