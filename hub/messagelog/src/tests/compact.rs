@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::crashes::fast_dir;
 use super::simulated::{Crash, Faults, Model, Seeded, SimulatedDisk};
 use super::{append, copy_dir, entry, open, open_with, options};
 use crate::check::{CheckOptions, Report, Root, Store, check};
@@ -80,7 +81,7 @@ fn checked(dir: &Path) -> Report {
 
 #[tokio::test]
 async fn sealed_segments_under_full_bundles_lose_their_leaves_and_nothing_else() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fast_dir();
     let log = MessageLog::open(small(dir.path())).unwrap();
     fill(&log).await;
     let before = forms(dir.path());
@@ -124,7 +125,7 @@ async fn sealed_segments_under_full_bundles_lose_their_leaves_and_nothing_else()
 
 #[tokio::test]
 async fn records_are_read_while_their_segments_are_replaced() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fast_dir();
     let log = MessageLog::open(small(dir.path())).unwrap();
     fill(&log).await;
     let reading = log.clone();
@@ -143,7 +144,7 @@ async fn records_are_read_while_their_segments_are_replaced() {
 
 #[tokio::test]
 async fn segment_keeps_its_leaves_while_a_bundle_has_others() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fast_dir();
     let log = MessageLog::open(small(dir.path())).unwrap();
     fill(&log).await;
     let bundle = dir.path().join("tlog/tile/entries/001");
@@ -165,7 +166,7 @@ fn bundles(dir: &Path) -> [PathBuf; 2] {
 
 #[tokio::test]
 async fn damage_to_the_only_copy_is_named_by_the_check_and_by_every_read() {
-    let made = tempfile::tempdir().unwrap();
+    let made = fast_dir();
     compact(made.path()).await;
     let damages: [fn(&Path); 3] = [
         |bundle| {
@@ -177,7 +178,7 @@ async fn damage_to_the_only_copy_is_named_by_the_check_and_by_every_read() {
         |bundle| fs::write(bundle, b"").unwrap(),
     ];
     for (damage, records) in damages.into_iter().zip([(0, 0), (0, 255), (0, 255)]) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = fast_dir();
         copy_dir(made.path(), dir.path());
         damage(&bundles(dir.path())[0]);
         let report = checked(dir.path());
@@ -199,7 +200,7 @@ async fn damage_to_the_only_copy_is_named_by_the_check_and_by_every_read() {
 
 #[tokio::test]
 async fn hash_tiles_are_made_again_and_bundles_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = fast_dir();
     compact(dir.path()).await;
     let held = bundles(dir.path()).map(|path| fs::read(path).unwrap());
     fs::remove_dir_all(dir.path().join("tlog/tile/0")).unwrap();
@@ -213,7 +214,7 @@ async fn hash_tiles_are_made_again_and_bundles_left_alone() {
 
 #[tokio::test]
 async fn no_crash_between_any_two_system_calls_of_it_loses_a_leaf() {
-    let root = tempfile::tempdir().unwrap();
+    let root = fast_dir();
     let disk = SimulatedDisk::new(root.path(), Model::default(), Seeded(7));
     let log = open_with(small(&root.path().join("log")), Arc::new(disk.clone())).unwrap();
     fill(&log).await;
@@ -227,7 +228,7 @@ async fn no_crash_between_any_two_system_calls_of_it_loses_a_leaf() {
         model.apply(call);
         // What a power cut takes is drawn again each time: a leaf that is not durable is soon lost.
         for _ in 0..2 {
-            let after = tempfile::tempdir().unwrap();
+            let after = fast_dir();
             model.after(Crash::PowerCut, &mut seeded).lay_out(after.path());
             let log = MessageLog::open(small(&after.path().join("log")));
             let log = log.unwrap_or_else(|refused| panic!("call {number} {call:?}: {refused}"));
@@ -239,7 +240,7 @@ async fn no_crash_between_any_two_system_calls_of_it_loses_a_leaf() {
 #[tokio::test]
 async fn full_disk_and_failed_syncs_leave_segments_as_they_are_until_the_next_attempt() {
     for (seed, faults) in [(1, Faults { full: 3, sync: 0 }), (2, Faults { full: 0, sync: 3 })] {
-        let root = tempfile::tempdir().unwrap();
+        let root = fast_dir();
         let disk = SimulatedDisk::new(root.path(), Model::default(), Seeded(seed));
         let dir = root.path().join("log");
         let log = open_with(small(&dir), Arc::new(disk.clone())).unwrap();
@@ -255,7 +256,7 @@ async fn full_disk_and_failed_syncs_leave_segments_as_they_are_until_the_next_at
         // What a failed sync left in memory only is on the disk by now.
         let mut model = Model::default();
         disk.calls().iter().for_each(|call| model.apply(call));
-        let after = tempfile::tempdir().unwrap();
+        let after = fast_dir();
         model.after(Crash::PowerCut, &mut Seeded(seed)).lay_out(after.path());
         let log = MessageLog::open(small(&after.path().join("log"))).unwrap();
         assert!((0..COUNT).all(|n| log.read(n).unwrap() == stored(n)));
