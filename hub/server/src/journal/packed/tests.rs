@@ -8,8 +8,8 @@ use super::*;
 const REQUEST: &str = include_str!("request.txt");
 const ANSWER: &str = include_str!("answer.txt");
 
-fn random(bytes: u32) -> Vec<u8> {
-    (0..bytes).flat_map(|n| Sha256::of(&n.to_le_bytes()).0).take(bytes as usize).collect()
+fn random(bytes: usize) -> Vec<u8> {
+    (0..bytes).flat_map(|n| Sha256::of(&n.to_le_bytes()).0).take(bytes).collect()
 }
 
 fn kept<'a>(base: &'a str, signature: &'a [u8], body: Option<&'a Bytes>) -> Kept<'a> {
