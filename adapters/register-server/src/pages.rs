@@ -5,6 +5,7 @@
 //! Left out: who the officer is. The register listens on loopback; whatever lets officers in stands
 //! in front of it and names them in `X-Road-UserId`.
 
+mod connected;
 mod family;
 mod frame;
 mod search;
@@ -32,8 +33,9 @@ use serde::Deserialize;
 use crate::api::{REQUEST_MAX_BYTES, Refusal, Register, date};
 use crate::collect::Application;
 use crate::config::PagesConfig;
+pub(crate) use connected::Connected;
 use search::{Entered, Problem};
-use sections::{Sections, Unconnected};
+pub(crate) use sections::{Sections, Unconnected};
 use session::{Sessions, Shown};
 pub(crate) use site::Site;
 use visit::Visit;
@@ -63,6 +65,7 @@ pub(crate) fn routes(
     register: Arc<Register>,
     config: &PagesConfig,
     address: SocketAddr,
+    sections: Box<dyn Sections>,
 ) -> Result<Router, FaultyWords> {
     let site = config.site().unwrap_or_else(|| Site::at(address));
     let pages = Pages {
@@ -70,7 +73,7 @@ pub(crate) fn routes(
         sessions: Sessions::default(),
         dictionary: Dictionary::built_in()?,
         site: site.clone(),
-        sections: Box::new(Unconnected),
+        sections,
     };
     Ok(Router::new()
         .route("/pages", get(start))
@@ -130,7 +133,7 @@ async fn family(
         return refused(&visit, StatusCode::NOT_FOUND, &visit.words.gone);
     };
     visit.place = format!("/pages/families/{identifier}");
-    family::show(&visit, &identifier, &shown, pages.sections.as_ref())
+    family::show(&visit, &identifier, &shown, pages.sections.as_ref()).await
 }
 
 /// The form that asks the agencies again.
