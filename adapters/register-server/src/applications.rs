@@ -33,6 +33,8 @@ use tokio::sync::Notify;
 use crate::api::Register;
 use crate::server::StartError;
 
+pub(crate) use documents::Filed;
+
 /// What the handlers of applications share.
 pub(crate) struct Applications {
     pub(crate) store: Store,

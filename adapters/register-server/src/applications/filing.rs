@@ -22,6 +22,7 @@ use super::documents::{Claim, Filed, Rated, Snapshot};
 use super::lists::{read, show};
 use super::refusal::Refusal;
 use crate::api::{self, Register, ticket};
+use crate::card::follow_decision;
 use crate::collect::Application as Asked;
 use crate::hub_client::Ticket;
 
@@ -152,7 +153,10 @@ pub(super) async fn final_rating(
     // Who has joined the family since then must not be in another application of the month.
     let joined: BTreeSet<Pinfl> = after.members().difference(before.members()).copied().collect();
     let changes = Changes::new().insert(&rated.snapshot)?;
-    let changes = claim(&applications.store, changes, &after, &joined)?;
+    let mut changes = claim(&applications.store, changes, &after, &joined)?;
+    if after.award() != before.award() {
+        changes = follow_decision(&applications.store, changes, &after).await?;
+    }
     seen.value.0 = after;
     commit(&applications.store, changes.update(&seen)?, &seen.value.0).await?;
     Ok(show(&seen.value.0))
