@@ -34,6 +34,8 @@ use crate::api::Register;
 use crate::server::StartError;
 
 pub(crate) use documents::Filed;
+pub(crate) use filing::file_application;
+pub(crate) use refusal::Refusal;
 
 /// What the handlers of applications share.
 pub(crate) struct Applications {

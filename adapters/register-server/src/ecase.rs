@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::api::Refusal;
 use crate::collect::Application;
 use crate::desk::{Desk, Matter, Problem, Turn, pinfl, read, user};
+use crate::life_event::proposals::of_person;
 
 pub(crate) use documents::{CaseDocument, SnapshotDocument};
 
@@ -95,7 +96,9 @@ async fn show(
 ) -> Result<Response, Problem> {
     let stored = load(&desk, &id).await?;
     desk.permit(&headers, Operation::ReadCase, Some(&stored.value.0.district))?;
-    Ok(shown(&stored).into_response())
+    let proposals = of_person(&desk.store, stored.value.0.subject).await?;
+    let case = json!({"version": stored.version, "case": stored.value.0, "proposals": proposals});
+    Ok(axum::Json(case).into_response())
 }
 
 async fn list(
@@ -202,8 +205,8 @@ impl Desk {
     ) -> Result<SnapshotDocument, Problem> {
         let id = Uuid::new_v4().to_string();
         let failed = |refused: Refusal| {
-            let (status, _) = refused.status_and_type();
-            Problem::new(status, "register.no_profile", refused.to_string())
+            let (status, problem) = refused.status_and_type();
+            Problem::new(status, problem, refused.to_string())
         };
         let asked = Application::new(case.subject, self.today(), Vec::new()).map_err(failed)?;
         let profile = self.register.answer(asked, user(headers)).await;

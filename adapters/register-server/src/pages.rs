@@ -35,6 +35,7 @@ use crate::collect::Application;
 use crate::config::PagesConfig;
 pub(crate) use connected::Connected;
 use search::{Entered, Problem};
+use sections::Answer;
 pub(crate) use sections::{Sections, Unconnected};
 use session::{Sessions, Shown};
 pub(crate) use site::Site;
@@ -80,6 +81,8 @@ pub(crate) fn routes(
         .route("/pages/search", post(search))
         .route("/pages/families/{identifier}", get(family))
         .route("/pages/families/{identifier}/again", post(again))
+        .route("/pages/families/{identifier}/proposals/{proposal}/application", post(file))
+        .route("/pages/families/{identifier}/proposals/{proposal}/refusal", post(refuse))
         .route("/pages/style.css", get(style))
         .route("/pages/{*rest}", get(unknown))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
@@ -162,6 +165,72 @@ async fn again(
         Err(refusal) => {
             let problem = Problem::of(&refusal, visit.words);
             refused(&visit, problem.status, problem.text())
+        }
+    }
+}
+
+async fn file(
+    State(pages): State<Arc<Pages>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+    form: Result<Form<Again>, FormRejection>,
+) -> Response {
+    let form = form.ok().map(|Form(form)| (form.token, Answer::File));
+    answer(&pages, &Visit::new(&pages, &headers, &uri), path, form).await
+}
+
+/// The form that closes a proposal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Closing {
+    token: String,
+    reason: String,
+}
+
+async fn refuse(
+    State(pages): State<Arc<Pages>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+    form: Result<Form<Closing>, FormRejection>,
+) -> Response {
+    let form = form.ok().map(|Form(form)| (form.token, Answer::Refuse(form.reason)));
+    answer(&pages, &Visit::new(&pages, &headers, &uri), path, form).await
+}
+
+/// Takes an officer's answer to a proposal and leads back to the family.
+async fn answer(
+    pages: &Pages,
+    visit: &Visit<'_>,
+    (identifier, proposal): (String, String),
+    form: Option<(String, Answer)>,
+) -> Response {
+    let words = visit.words;
+    let admitted = form.filter(|(token, _)| visit.ticket.admits(token));
+    let shown = pages.sessions.find(&visit.ticket, &identifier);
+    let (Some((_, answer)), Some(shown)) = (admitted, shown) else {
+        return refused(visit, StatusCode::NOT_FOUND, &words.gone);
+    };
+    let whose = (&shown.profile, visit.user.clone());
+    match pages.sections.answer(&proposal, answer, whose).await {
+        Ok(()) => {
+            let place = format!("/pages/families/{identifier}#proposals");
+            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+        }
+        Err(problem) => {
+            let (status, text) = match problem {
+                "register.access_denied" => (StatusCode::FORBIDDEN, &words.denied_role),
+                "register.entry_closed" => (StatusCode::CONFLICT, &words.entry_closed),
+                "register.proposal_closed" | "register.changed" => {
+                    (StatusCode::CONFLICT, &words.proposal_answered)
+                }
+                "register.bad_request" => (StatusCode::BAD_REQUEST, &words.reason_wrong),
+                "register.busy" => (StatusCode::SERVICE_UNAVAILABLE, &words.busy),
+                _ => (StatusCode::INTERNAL_SERVER_ERROR, &words.not_answered),
+            };
+            tracing::warn!(problem, "a proposal was not answered");
+            refused(visit, status, text)
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::payments::Desk as PayDesk;
+use http::HeaderValue;
 use register::access::{Denied, District, Operation, Permitted};
 use register::card::CardState;
 use register::day::tashkent_day;
@@ -18,11 +19,12 @@ use register_store::{StoreError, StoreQuery};
 use schemas::pinfl::Pinfl;
 
 use super::family::name;
-use super::sections::{Asked, Content, Entry, Part, Reading, Sections, Sight};
+use super::sections::{Answer, Answering, Asked, Content, Entry, Part, Reading, Sections, Sight};
 use super::words::{fill, word};
 use crate::card::CardDocument;
-use crate::desk::Desk;
+use crate::desk::{Desk, Problem};
 use crate::ecase::CaseDocument;
+use crate::life_event::proposals::{self, of_person};
 
 /// Lines of payments that are shown of each person: a year of one benefit.
 const PAYMENTS_SHOWN_COUNT: usize = 12;
@@ -40,11 +42,24 @@ impl Sections for Connected {
                 Part::Case => self.case(asked).await,
                 Part::Card => self.card(asked).await,
                 Part::Payments => self.payments(asked).await,
+                Part::Proposals => self.proposals(asked).await,
             };
             content.unwrap_or_else(|error| {
                 tracing::error!(%error, "the register's store fails a page");
                 Content::Unavailable
             })
+        })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        proposal: &'a str,
+        answer: Answer,
+        (profile, user): (&'a Profile, Option<HeaderValue>),
+    ) -> Answering<'a> {
+        Box::pin(async move {
+            let answered = self.take_answer(proposal, answer, (profile, user)).await;
+            answered.map_err(|problem| problem.kind())
         })
     }
 }
@@ -120,6 +135,60 @@ impl Connected {
             }
         }
         Ok(Content::Entries(entries, Sight::Everywhere))
+    }
+
+    async fn proposals(&self, asked: &Asked<'_>) -> Result<Content, StoreError> {
+        let officers = &self.desk.officers;
+        let permit = |operation| officers.permit(asked.user, operation, None);
+        if permit(Operation::ReadLifeEvents).is_err()
+            && let Err(denied) = self.permit_support(asked).await?
+        {
+            return Ok(Content::Denied(denied));
+        }
+        let words = asked.words;
+        let may_answer = permit(Operation::AnswerProposal).is_ok();
+        let mut entries = Vec::new();
+        for person in members(asked.profile) {
+            for proposal in of_person(&self.desk.store, person).await? {
+                let name = name(asked.profile, person);
+                let event = word(&words.event, &proposal.because);
+                let what = fill(&words.proposal_of, &[("event", &event), ("name", &name)]);
+                let answerable = may_answer && proposal.awaits_application();
+                entries.push(Entry {
+                    what,
+                    state: word(&words.proposal, &proposal.code()).into_owned(),
+                    day: Some(proposal.on),
+                    proposal: answerable.then_some(proposal.id),
+                    ..Entry::default()
+                });
+            }
+        }
+        Ok(Content::Entries(entries, Sight::Everywhere))
+    }
+
+    async fn take_answer(
+        &self,
+        id: &str,
+        answer: Answer,
+        (profile, user): (&Profile, Option<HeaderValue>),
+    ) -> Result<(), Problem> {
+        let named = user.as_ref().and_then(|user| user.to_str().ok());
+        let permitted = self.desk.officers.permit(named, Operation::AnswerProposal, None)?;
+        let mut of_family = false;
+        for person in members(profile) {
+            let proposals = of_person(&self.desk.store, person).await?;
+            of_family = of_family || proposals.iter().any(|proposal| proposal.id == id);
+        }
+        if !of_family {
+            return Err(Problem::no_record("proposal"));
+        }
+        match answer {
+            Answer::File => proposals::file(&self.desk, &permitted, id, user).await?,
+            Answer::Refuse(reason) => {
+                proposals::refuse(&self.desk, &permitted, id, reason.try_into()?).await?
+            }
+        };
+        Ok(())
     }
 
     /// Whether the officer may see the family's cards and payments.

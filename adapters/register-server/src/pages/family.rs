@@ -31,7 +31,9 @@ pub(crate) async fn show(
 ) -> Response {
     let (words, profile) = (visit.words, &shown.profile);
     let title = fill(&words.family_of, &[("name", &name(profile, profile.case.applicant))]);
-    let asked = Asked { profile, user: visit.user(), words };
+    let place = format!("/pages/families/{identifier}");
+    let (user, token) = (visit.user(), visit.ticket.token.as_str());
+    let asked = Asked { profile, user, words, place: &place, token };
     let others = sections::all(sections, &asked).await;
     let parts = [
         ("decision", &words.decision, decision::markup(visit, profile)),

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use http::HeaderValue;
 use jiff::civil::Date;
 use maud::{Markup, html};
 use register::access::Denied;
@@ -24,6 +25,8 @@ pub(crate) enum Part {
     Card,
     /// Payment state.
     Payments,
+    /// What life events propose.
+    Proposals,
 }
 
 /// One line of a part.
@@ -39,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) amount_soum: Option<Soum>,
     /// Where more stands: a path on this site without anything personal in it.
     pub(crate) path: Option<String>,
+    /// The identifier of a proposal that the officer may answer.
+    pub(crate) proposal: Option<String>,
 }
 
 /// How far an officer sees.
@@ -70,7 +75,22 @@ pub(crate) struct Asked<'a> {
     pub(crate) user: Option<&'a str>,
     /// The visitor's words.
     pub(crate) words: &'a Words,
+    /// The family's page, which takes the forms.
+    pub(crate) place: &'a str,
+    /// What forms of this session carry.
+    pub(crate) token: &'a str,
 }
+
+/// An officer's answer to a proposal.
+pub(crate) enum Answer {
+    /// The application is filed.
+    File,
+    /// The proposal is closed, for this reason.
+    Refuse(String),
+}
+
+/// An answer under way; the error is the problem type of a refusal.
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send + 'a>>;
 
 /// A part's answer under way.
 pub(crate) type Reading<'a> = Pin<Box<dyn Future<Output = Content> + Send + 'a>>;
@@ -80,6 +100,15 @@ pub(crate) type Reading<'a> = Pin<Box<dyn Future<Output = Content> + Send + 'a>>
 pub(crate) trait Sections: Send + Sync {
     /// What the part says about the family to the officer.
     fn content<'a>(&'a self, part: Part, asked: &'a Asked<'a>) -> Reading<'a>;
+
+    /// Answers a proposal for a member of the family, for the officer whom the request
+    /// names.
+    fn answer<'a>(
+        &'a self,
+        proposal: &'a str,
+        answer: Answer,
+        whose: (&'a Profile, Option<HeaderValue>),
+    ) -> Answering<'a>;
 }
 
 /// No part is connected: the configuration has no desk.
@@ -88,6 +117,15 @@ pub(crate) struct Unconnected;
 impl Sections for Unconnected {
     fn content<'a>(&'a self, _: Part, _: &'a Asked<'a>) -> Reading<'a> {
         Box::pin(async { Content::NotConnected })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        _: &'a str,
+        _: Answer,
+        _: (&'a Profile, Option<HeaderValue>),
+    ) -> Answering<'a> {
+        Box::pin(async { Err("register.no_store") })
     }
 }
 
@@ -101,23 +139,25 @@ pub(super) async fn all<'a>(
         (Part::Case, "case", &words.case),
         (Part::Card, "card", &words.card),
         (Part::Payments, "payments", &words.payments),
+        (Part::Proposals, "proposals", &words.proposals),
     ];
     let mut all = Vec::with_capacity(places.len());
     for (part, name, title) in places {
         let content = sections.content(part, asked).await;
-        all.push((name, title, markup(words, (name, title), &content)));
+        all.push((name, title, markup(asked, (name, title), &content)));
     }
     all
 }
 
-fn markup(words: &Words, (name, title): (&str, &str), content: &Content) -> Markup {
+fn markup(asked: &Asked<'_>, (name, title): (&str, &str), content: &Content) -> Markup {
+    let words = asked.words;
     match content {
         Content::NotConnected => html! { p { (words.not_connected) } },
         Content::Denied(denied) => html! { p { (denied_text(words, *denied)) } },
         Content::Unavailable => html! { p { (words.not_readable) } },
         Content::Entries(entries, sight) => html! {
             @if entries.is_empty() { p { (words.nothing_known) } }
-            @else { (table(&format!("{name}-table"), title, &rows(words, entries))) }
+            @else { (table(&format!("{name}-table"), title, &rows(asked, entries))) }
             // Said to whom sees less, whether or not there is more: that there is a case elsewhere is
             // not for everyone either.
             @if *sight == Sight::OwnDistrict { p.hint { (words.own_district_only) } }
@@ -134,7 +174,8 @@ fn denied_text(words: &Words, denied: Denied) -> &str {
     }
 }
 
-fn rows(words: &Words, entries: &[Entry]) -> Markup {
+fn rows(asked: &Asked<'_>, entries: &[Entry]) -> Markup {
+    let words = asked.words;
     html! {
         thead {
             tr {
@@ -151,10 +192,34 @@ fn rows(words: &Words, entries: &[Entry]) -> Markup {
                         @if let Some(path) = &entry.path { a href=(path) { (entry.what) } }
                         @else { (entry.what) }
                     }
-                    td { (entry.state) }
+                    td {
+                        (entry.state)
+                        @if let Some(id) = &entry.proposal { (answers(asked, id, &entry.what)) }
+                    }
                     td { @if let Some(date) = entry.day { (day(date)) } }
                     td.number { @if let Some(amount) = entry.amount_soum { (amount) } }
                 }
+            }
+        }
+    }
+}
+
+/// The two forms that answer a proposal; their buttons name it for who does not see the row.
+fn answers(asked: &Asked<'_>, id: &str, what: &str) -> Markup {
+    let (words, action) = (asked.words, format!("{}/proposals/{id}", asked.place));
+    html! {
+        form method="post" action=(format!("{action}/application")) {
+            input type="hidden" name="token" value=(asked.token);
+            button type="submit" aria-label=(format!("{}: {what}", words.file_button)) {
+                (words.file_button)
+            }
+        }
+        form method="post" action=(format!("{action}/refusal")) {
+            input type="hidden" name="token" value=(asked.token);
+            label for=(format!("reason-{id}")) { (words.reason_label) }
+            input id=(format!("reason-{id}")) name="reason" type="text" maxlength="1000" required;
+            button type="submit" aria-label=(format!("{}: {what}", words.refuse_button)) {
+                (words.refuse_button)
             }
         }
     }
@@ -177,7 +242,7 @@ mod tests {
         fn content<'a>(&'a self, part: Part, _: &'a Asked<'a>) -> Reading<'a> {
             let content = match part {
                 Part::Case => Content::Entries(Vec::new(), Sight::OwnDistrict),
-                Part::Card => Content::NotConnected,
+                Part::Card | Part::Proposals => Content::NotConnected,
                 Part::Payments => {
                     let entry = Entry {
                         what: "March <2026>".to_owned(),
@@ -185,16 +250,25 @@ mod tests {
                         day: Some(Date::constant(2026, 4, 9)),
                         amount_soum: Soum::new(635_000),
                         path: Some("/pages/payments/7".to_owned()),
+                        proposal: None,
                     };
                     Content::Entries(vec![entry], Sight::Everywhere)
                 }
             };
             Box::pin(async { content })
         }
+
+        fn answer<'a>(
+            &'a self,
+            _: &'a str,
+            _: Answer,
+            _: (&'a Profile, Option<HeaderValue>),
+        ) -> Answering<'a> {
+            Box::pin(async { Err("register.no_record") })
+        }
     }
 
-    #[tokio::test]
-    async fn what_is_not_connected_has_nothing_or_has_entries_is_told_apart() {
+    fn profile() -> Profile {
         let day = Date::constant(2026, 3, 2);
         let rulebook = Rulebook::built_in().unwrap();
         let case = Case {
@@ -205,10 +279,18 @@ mod tests {
             answers: Answers::default(),
         };
         let rules = rulebook.on(day).unwrap();
-        let profile = Profile::assemble("p".to_owned(), UnixMillis(0), case, rules).unwrap();
+        Profile::assemble("p".to_owned(), UnixMillis(0), case, rules).unwrap()
+    }
+
+    fn asked<'a>(profile: &'a Profile, words: &'a Words) -> Asked<'a> {
+        Asked { profile, user: None, words, place: "/pages/families/f", token: "t" }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_connected_has_nothing_or_has_entries_is_told_apart() {
+        let profile = profile();
         let dictionary = Dictionary::built_in().unwrap();
-        let words = dictionary.words(Language::English);
-        let asked = Asked { profile: &profile, user: None, words };
+        let asked = asked(&profile, dictionary.words(Language::English));
         let texts: Vec<String> = all(&PaymentsOnly, &asked)
             .await
             .into_iter()
@@ -225,7 +307,8 @@ mod tests {
     #[test]
     fn each_reason_why_nothing_is_shown_has_its_own_words() {
         let dictionary = Dictionary::built_in().unwrap();
-        let words = dictionary.words(Language::English);
+        let profile = profile();
+        let asked = asked(&profile, dictionary.words(Language::English));
         let contents = [
             Content::NotConnected,
             Content::Unavailable,
@@ -237,7 +320,7 @@ mod tests {
         ];
         let said: std::collections::BTreeSet<String> = contents
             .iter()
-            .map(|content| markup(words, ("p", "P"), content).into_string())
+            .map(|content| markup(&asked, ("p", "P"), content).into_string())
             .collect();
         assert_eq!(said.len(), contents.len(), "{said:?}");
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::accessibility::{Tree, assert_readable};
 use crate::browser::{ENTER, with_browser};
-use crate::sample::{FATHER, MOTHER};
+use crate::sample::{BABY, FATHER, MOTHER};
 use crate::texts::{assert_says, plain};
 use crate::world::{Office, Page, named_family};
 
@@ -178,4 +178,85 @@ async fn a_browser_shows_the_case_the_card_and_the_paid_month() {
         }
     })
     .await;
+}
+
+/// Tells a birth to the father.
+async fn birth(office: &Office) {
+    let birth = json!({"id": "e-1", "person": FATHER, "sequence": 1, "on": "2026-03-01",
+        "what": {"kind": "birth", "child": BABY}});
+    office.tell("UZ/GOV/JUSTICE/civil-registry", "/events", &birth).await;
+}
+
+#[tokio::test]
+async fn in_a_browser_an_officer_files_the_application_that_a_birth_proposes() {
+    let office = Office::joined(named_family()).await;
+    birth(&office).await;
+    with_browser("en", async |browser| {
+        browser.name_officer(AGENCY).await;
+        browser.open(&format!("{}/pages", office.caller().origin())).await;
+        browser.wait_until("document.querySelector('#pinfl').focus(); return true").await;
+        browser.press(FATHER).await;
+        browser.press(ENTER).await;
+        browser.wait_until("return document.querySelector('#proposals button') !== null").await;
+        let tree = Tree::of(browser).await;
+        tree.assert_sound();
+        let button = "File the application: birth of a child: Namuna Sinov";
+        assert!(tree.names("button").contains(&button), "{:?}", tree.names("button"));
+        browser.resize(390).await;
+        assert_readable(browser).await;
+        browser.picture("proposal-390").await;
+        browser
+            .wait_until("document.querySelector('#proposals button').focus(); return true")
+            .await;
+        browser.press(ENTER).await;
+        let filed = "return document.querySelector('#proposals')?.innerText \
+                     .includes('the application is filed') ?? false";
+        browser.wait_until(filed).await;
+        assert_eq!(
+            browser.see("return document.querySelector('#proposals button')").await,
+            Value::Null
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_proposal_is_closed_with_its_reason_by_who_may_and_in_the_own_session_only() {
+    let office = Office::joined(named_family()).await;
+    birth(&office).await;
+    lives(&office).await;
+    let worker = page_of(&office, Some(WORKER)).await;
+    let seen = section(&worker, "proposals");
+    assert!(seen.contains("an application is proposed 01.03.2026"), "{seen}");
+    assert!(!worker.text.contains("/refusal"), "a caseworker sees and does not answer");
+    let mut caller = office.caller();
+    caller.user = Some(AGENCY);
+    let page = caller.family(FATHER).await;
+    let (before, _) = page.text.split_once("/refusal\"").unwrap();
+    let path = format!("{}/refusal", before.rsplit_once("action=\"").unwrap().1);
+    let token = page.token().to_owned();
+    let form = |token: &str, reason: &str| format!("token={token}&reason={reason}");
+    let refused = [
+        (caller.post(&path, &form("other", "so")).await, StatusCode::NOT_FOUND),
+        (caller.post(&path, &form(&token, "+")).await, StatusCode::BAD_REQUEST),
+        (
+            caller.post(&path.replace("proposals/", "proposals/0"), &form(&token, "so")).await,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ),
+    ];
+    for (page, status) in refused {
+        assert_eq!(page.status, status, "{}", plain(&page));
+    }
+    caller.user = Some(WORKER);
+    let denied = caller.post(&path, &form(&token, "so")).await;
+    assert_eq!(denied.status, StatusCode::FORBIDDEN);
+    caller.user = Some(AGENCY);
+    let closed = caller.post(&path, &form(&token, "lives+elsewhere")).await;
+    assert_eq!(closed.status, StatusCode::SEE_OTHER);
+    let place = closed.location().split_once('#').unwrap().0.to_owned();
+    assert_says(&caller.get(&place).await, &["closed by an officer"]);
+    let late =
+        caller.post(&path.replace("refusal", "application"), &format!("token={token}")).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert_says(&late, &["answered this proposal already"]);
 }
