@@ -47,8 +47,8 @@ impl Office {
     /// Runs `koprik register …` at this register.
     async fn run(&self, arguments: &[&str]) -> std::process::Output {
         let register = format!("http://{}", self.register.address);
-        let given = ["register"].iter().chain(arguments).chain(&["--register", register.as_str()]);
-        let given: Vec<String> = given.map(|part| (*part).to_owned()).collect();
+        let given = [&["register"], arguments, &["--register", &register]].concat();
+        let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
         // The register runs on this thread's runtime and must go on meanwhile.
         let run = move || koprik(&given.iter().map(String::as_str).collect::<Vec<_>>());
         tokio::task::spawn_blocking(run).await.unwrap()
@@ -140,6 +140,10 @@ async fn errors_say_what_to_correct() {
     }
     let away = koprik(&["register", "show", "a", "--register", "http://127.0.0.1:1"]);
     assert!(complaint(&away).contains("is the server running there?"), "{}", complaint(&away));
-    let nothing = koprik(&["register"]);
-    assert!(complaint(&nothing).contains("monitoring"), "{}", complaint(&nothing));
+    let help = koprik(&["register", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        ["file", "show", "overdue", "monitoring"].iter().all(|name| help.contains(name)),
+        "{help}"
+    );
 }

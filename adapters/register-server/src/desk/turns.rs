@@ -60,8 +60,7 @@ impl Turn {
         let id = format!("{matter}-{}", store.pseudonym(&person));
         let kept = store.get::<TurnDocument>(&id).await?;
         let is_first = kept.is_none();
-        let document =
-            kept.unwrap_or_else(|| Stored { value: TurnDocument { id, person }, version: 0 });
+        let document = kept.unwrap_or(Stored { value: TurnDocument { id, person }, version: 0 });
         Ok(Self { document, is_first })
     }
 
