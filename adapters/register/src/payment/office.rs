@@ -23,6 +23,8 @@ pub struct Office {
     pub(crate) deaths: BTreeSet<Pinfl>,
     /// Lines of earlier months that are still to roll over.
     pub(crate) to_roll_over: BTreeSet<LineId>,
+    /// The lines of each recipient.
+    of_recipient: BTreeMap<Pinfl, BTreeSet<LineId>>,
 }
 
 /// A closed month.
@@ -94,6 +96,12 @@ impl Office {
     pub fn lines(&self, month: Month) -> impl Iterator<Item = &Line> {
         let (first, last) = LineId::bounds(month);
         self.lines.range(first..=last).map(|(_, line)| line)
+    }
+
+    /// The lines that pay a person, each with its state as in [`Summary::states`], newest first.
+    pub fn paid_to(&self, person: Pinfl) -> impl Iterator<Item = (&Line, &'static str)> {
+        let ids = self.of_recipient.get(&person).into_iter().flatten().rev();
+        ids.filter_map(|id| self.lines.get(id)).map(|line| (line, name(&line.state)))
     }
 
     /// Whether the person's death is recorded.
@@ -294,6 +302,7 @@ impl Party for Office {
                 } else {
                     self.to_roll_over.remove(&line.id);
                 }
+                self.of_recipient.entry(line.recipient).or_default().insert(line.id.clone());
                 self.lines.insert(line.id.clone(), line);
             }
             Document::Death(person) => {
