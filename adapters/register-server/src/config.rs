@@ -184,7 +184,7 @@ pub struct RegisterConfig {
     pub breaker_rest_ms: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
-    /// The register's SPDCI interface; families are registered for it when their profile is assembled.
+    /// The register's SPDCI interface; it keeps what it remembers in the register's store.
     pub spdci: Option<SpdciConfig>,
     /// The officers and what they may do; nobody else may anything.
     #[serde(default)]
@@ -323,9 +323,15 @@ impl RegisterConfig {
     }
 
     fn check_desk(&self) -> Result<(), ConfigError> {
-        let needed = self.card.is_some() || !self.officers.is_empty();
+        let own = self.spdci.as_ref().is_some_and(|spdci| spdci.store.is_some());
+        require(!own, "spdci.store", "remove it: the register has one store, [store]")?;
+        let needed = self.card.is_some() || self.spdci.is_some() || !self.officers.is_empty();
         let kept = self.store.is_some() || (!needed && self.event_sources.is_empty());
-        require(kept, "store", "say where to keep cases, cards and life events")?;
+        require(
+            kept,
+            "store",
+            "say where to keep cases, cards, life events and SPDCI's subscriptions",
+        )?;
         if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
             let repair = "give exactly one of directory and postgres, and a key_file to postgres";
             require(false, "store", repair)?;

@@ -114,7 +114,7 @@ async fn civil_registry(
     adapter_kit::load_seed(&definition, definition.seed().unwrap()).await.unwrap();
     let config = partner.config(dir, form);
     let registry = SqlRegistry::open(&definition).unwrap();
-    let running = spdci::start(config, Clock::machine(), |_| registry).await.unwrap();
+    let running = spdci::start(config, Clock::machine(), registry).await.unwrap();
     (running, definition)
 }
 

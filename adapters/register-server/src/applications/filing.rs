@@ -40,6 +40,19 @@ impl Register {
         self.applications.as_ref().ok_or(Refusal::NoStore)
     }
 
+    /// Adds to a commit what SPDCI partners are told of a step.
+    pub(super) fn tell(
+        &self,
+        changes: Changes,
+        before: &Application,
+        after: &Application,
+    ) -> Result<Changes, StoreError> {
+        match &self.social {
+            Some(social) => social.tell(changes, before, after),
+            None => Ok(changes),
+        }
+    }
+
     /// Asks the sources about a family for a day.
     pub(super) async fn rate(
         &self,
@@ -154,7 +167,8 @@ pub(super) async fn final_rating(
     let changes = Changes::new().insert(&rated.snapshot)?;
     let changes = claim(&applications.store, changes, &after, &joined)?;
     seen.value.0 = after;
-    commit(&applications.store, changes.update(&seen)?, &seen.value.0).await?;
+    let changes = register.tell(changes.update(&seen)?, &before, &seen.value.0)?;
+    commit(&applications.store, changes, &seen.value.0).await?;
     Ok(show(&seen.value.0))
 }
 

@@ -25,10 +25,10 @@ use crate::fake_hub::{Hub, config, read_profile};
 use crate::sample::{FATHER, MOTHER, SOURCES, Sample, plain_answer};
 
 /// A register with a store, before a fake hub.
-struct Office {
+pub(crate) struct Office {
     hub: Arc<Hub>,
-    register: RunningRegister,
-    clock: Clock,
+    pub(crate) register: RunningRegister,
+    pub(crate) clock: Clock,
     _tasks: JoinSet<()>,
 }
 
@@ -38,14 +38,19 @@ fn clock(day: &str) -> Clock {
 
 impl Office {
     async fn open(sample: Sample, store: &Path, day: &str) -> Self {
+        Self::open_with(sample, store, day, "").await
+    }
+
+    /// An office whose configuration has `more`.
+    pub(crate) async fn open_with(sample: Sample, store: &Path, day: &str, more: &str) -> Self {
         let hub = Hub::new(sample, &[]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = hub.router();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let store = format!("[store]\ndirectory = \"{}\"\n", store.display());
-        let config = RegisterConfig::parse(&config(&format!("http://{address}"), &store)).unwrap();
+        let more = crate::kept::section(store) + more;
+        let config = RegisterConfig::parse(&config(&format!("http://{address}"), &more)).unwrap();
         let clock = clock(day);
         let register = start(config, clock.clone()).await.unwrap();
         Self { hub, register, clock, _tasks: tasks }
@@ -69,7 +74,7 @@ impl Office {
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(Method::POST, path, &body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
@@ -89,13 +94,13 @@ impl Office {
         answer
     }
 
-    async fn file(&self, pinfl: &str) -> String {
+    pub(crate) async fn file(&self, pinfl: &str) -> String {
         let answer = self.post("/applications", json!({"pinfl": pinfl})).await;
         answer["application"]["id"].as_str().unwrap().to_owned()
     }
 
     /// Files, visits and rates in one day; gives the identifier.
-    async fn register(&self, pinfl: &str, day: &str) -> String {
+    pub(crate) async fn register(&self, pinfl: &str, day: &str) -> String {
         let id = self.file(pinfl).await;
         self.visit(&id, day).await;
         let rated = self.post(&format!("/applications/{id}/final-rating"), json!({})).await;
@@ -103,17 +108,17 @@ impl Office {
         id
     }
 
-    async fn visit(&self, id: &str, day: &str) -> Value {
+    pub(crate) async fn visit(&self, id: &str, day: &str) -> Value {
         let visit = json!({"visited_on": day, "family_confirmed": true, "note": ""});
         self.post(&format!("/applications/{id}/questionnaire"), visit).await
     }
 
-    fn days_later(&self, days: u64) {
+    pub(crate) fn days_later(&self, days: u64) {
         self.clock.advance(Duration::from_secs(days * 24 * 3600));
     }
 
     /// Waits until a month's monitoring stands like this.
-    async fn monitored(&self, month: &str, reached: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn monitored(&self, month: &str, reached: impl Fn(&Value) -> bool) -> Value {
         let watch = async {
             loop {
                 let progress = self.get(&format!("/monitoring/{month}")).await;
