@@ -9,6 +9,7 @@
 
 mod applications;
 mod assembling;
+mod disk;
 mod fake_hub;
 mod faults;
 #[path = "../kept/embedded.rs"]
