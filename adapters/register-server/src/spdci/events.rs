@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 /// Notes numbered in one commit.
 const NUMBERED_AT_ONCE_COUNT: usize = 200;
+/// Commits of one reader: others that number at the same time make it read again.
+const ATTEMPTS_COUNT: usize = 64;
 /// SPDCI's social registry: a family was registered.
 pub(crate) const REGISTERED: &str = "REGISTER";
 /// SPDCI's social registry: somebody has joined the family.
@@ -141,7 +143,7 @@ pub(crate) fn note(
 
 /// Numbers what was noted, and gives the number of the latest event; 0 when there is none.
 pub(crate) async fn latest(store: &Store) -> Result<u64, StoreError> {
-    loop {
+    for _ in 0..ATTEMPTS_COUNT {
         let query = StoreQuery::range("at", "", "~").limit(NUMBERED_AT_ONCE_COUNT);
         let notes = store.find::<Note>(query).await?;
         let latest = store.get::<Latest>("latest").await?;
@@ -162,11 +164,13 @@ pub(crate) async fn latest(store: &Store) -> Result<u64, StoreError> {
             None => changes.insert(&value)?,
         };
         match store.commit(changes).await {
-            // Another reader is numbering: its numbers hold, and what it leaves comes next time.
-            Err(StoreError::Conflict { .. }) => return Ok(before),
+            // Another reader has numbered them.
+            Err(StoreError::Conflict { .. }) => {}
             committed => committed?,
         }
     }
+    // What is left is numbered when events are read next.
+    Ok(store.get::<Latest>("latest").await?.map_or(0, |latest| latest.value.sequence))
 }
 
 /// Events behind a number, in their order.

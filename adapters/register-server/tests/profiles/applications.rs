@@ -49,7 +49,11 @@ impl Office {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let more = crate::kept::section(store) + more;
-        let config = RegisterConfig::parse(&config(&format!("http://{address}"), &more)).unwrap();
+        // No source is late here, however busy the machine is.
+        let config = config(&format!("http://{address}"), &more)
+            .replace("timeout_ms = 500", "timeout_ms = 30000")
+            .replace("deadline_ms = 2000", "deadline_ms = 60000");
+        let config = RegisterConfig::parse(&config).unwrap();
         let clock = clock(day);
         let register = start(config, clock.clone()).await.unwrap();
         Self { hub, register, clock, _tasks: tasks }
