@@ -115,7 +115,7 @@ pub(super) async fn file(
         before.value.0 = before.value.0.renew(&application)?;
         changes = changes.update(&before)?;
     }
-    changes = claim(&applications.store, changes, &application, application.members())?;
+    changes = claim(&applications.store, changes, &application, application.members()).await?;
     let filed = Filed(application);
     commit(&applications.store, changes.insert(&filed)?, &filed.0).await?;
     tracing::info!(application = filed.0.id(), state = filed.0.state().word(), "application filed");
@@ -165,7 +165,7 @@ pub(super) async fn final_rating(
     // Who has joined the family since then must not be in another application of the month.
     let joined: BTreeSet<Pinfl> = after.members().difference(before.members()).copied().collect();
     let changes = Changes::new().insert(&rated.snapshot)?;
-    let changes = claim(&applications.store, changes, &after, &joined)?;
+    let changes = claim(&applications.store, changes, &after, &joined).await?;
     seen.value.0 = after;
     let changes = register.tell(changes.update(&seen)?, &before, &seen.value.0)?;
     commit(&applications.store, changes, &seen.value.0).await?;
@@ -202,16 +202,22 @@ async fn supported(
     Ok(found)
 }
 
-/// Claims the month for these members.
-fn claim(
+/// Claims the month for these members. A member whom a late civil registry left out for a while may
+/// be claimed by the same application already.
+async fn claim(
     store: &Store,
-    changes: Changes,
+    mut changes: Changes,
     application: &Application,
     members: &BTreeSet<Pinfl>,
 ) -> Result<Changes, StoreError> {
-    members.iter().try_fold(changes, |changes, member| {
-        changes.insert(&Claim::new(store, application.counts_for(), *member, application.id()))
-    })
+    let month = application.counts_for();
+    for member in members {
+        let known = store.get::<Claim>(&Claim::id_of(store, month, *member)).await?;
+        if known.is_none_or(|known| known.value.application != application.id()) {
+            changes = changes.insert(&Claim::new(store, month, *member, application.id()))?;
+        }
+    }
+    Ok(changes)
 }
 
 /// Commits; a claim that another application holds is named.
