@@ -431,6 +431,25 @@ fn the_answers_fit_the_family(answers: &Value) {
     assert_eq!(answers["not-enrolled"]["pagination"]["total_count"], 0);
 }
 
+async fn partners_are_told_of_a_stop(
+    federation: &Federation,
+    partner: &Partner,
+    (direct, dir): (&str, &Path),
+) {
+    let his = json!({"type": "UIN", "value": FATHER});
+    let who = json!({"$and": [{"person_identifier": {"eq": FATHER}}]});
+    let last = json!([
+        ["subscribe", "enrollement_status_change", "Beneficiary", "idtype-value", his],
+        ["say", "waiting: monitoring"],
+        ["notified", "enrollement_status_change", FATHER],
+        ["enrolled", "stopped", who],
+    ]);
+    let stopped = async |_: &str| is_stopped(federation, dir).await;
+    let results = partner.runs((direct, "jws"), json!({}), last, stopped).await;
+    let records = results["stopped"]["data"]["reg_records"].as_array().unwrap();
+    assert_eq!((records.len(), &records[0]["enrollment_status"]), (1, &json!("4")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_social_register_answers_from_its_families_directly_and_through_two_hubs() {
     let dir = tempfile::tempdir().unwrap();
@@ -494,17 +513,6 @@ async fn the_social_register_answers_from_its_families_directly_and_through_two_
     assert_eq!(by_hubs, directly);
     the_answers_fit_the_family(&by_hubs);
     searches_name(&federation, ("tax", "register"), &[1, 1, 0, 0, 0, 1]);
-
-    let his = json!({"type": "UIN", "value": FATHER});
-    let last = json!([
-        ["subscribe", "enrollement_status_change", "Beneficiary", "idtype-value", his],
-        ["say", "waiting: monitoring"],
-        ["notified", "enrollement_status_change", FATHER],
-        ["enrolled", "stopped", who(FATHER)],
-    ]);
-    let stopped = async |_: &str| is_stopped(&federation, dir.path()).await;
-    let results = partner.runs((&direct, "jws"), json!({}), last, stopped).await;
-    let records = results["stopped"]["data"]["reg_records"].as_array().unwrap();
-    assert_eq!((records.len(), &records[0]["enrollment_status"]), (1, &json!("4")));
+    partners_are_told_of_a_stop(&federation, &partner, (&direct, dir.path())).await;
     federation.stop().await;
 }
