@@ -10,11 +10,13 @@ use crate::postgres::Postgres;
 /// The server, as long as a test holds it.
 static SERVER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 
+/// The server, and the address of each folder's database.
+type Held = (Arc<Postgres>, BTreeMap<PathBuf, String>);
+
 thread_local! {
-    /// What the test of this thread holds: the server, and the address of each folder's database.
-    /// A test's own thread ends with it, so the last one ends the server.
-    static HELD: RefCell<Option<(Arc<Postgres>, BTreeMap<PathBuf, String>)>> =
-        const { RefCell::new(None) };
+    /// What the test of this thread holds. A test's own thread ends with it, so the last one ends
+    /// the server.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
 }
 
 /// The section `[store]` for a folder; the same folder is the same store again.
