@@ -5,8 +5,8 @@ Civil Registration, Integrated Beneficiary Registry, Authz). Standard library an
   spdci_client.py run < PLAN           does what the plan says, prints what came of it as JSON
 
 A plan: {"base", "client", "secret", "receiver", "keys": FOLDER, "form": "jws"|"rsa"|"header-like",
-"callback": "http://127.0.0.1:PORT/", "headers": {...}, "steps": [...]}. Each step names a method of
-`Client` and its arguments. The first thing that is not as the documents say ends the program with 1.
+"callback": "http://127.0.0.1:PORT/", "headers": {...}, "steps": [...]}, and "now": seconds, where the
+registry's clock stands still. Each step names a method of `Client` and its arguments. The first thing that is not as the documents say ends the program with 1.
 """
 
 import base64
@@ -36,8 +36,15 @@ def check(holds, text, shown=None):
         raise AssertionError(f"{text}: {json.dumps(shown)[:2000]}")
 
 
+STANDS_AT = None
+
+
+def seconds():
+    return time.time() if STANDS_AT is None else STANDS_AT
+
+
 def now(offset=0):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds() + offset))
 
 
 def b64url(raw):
@@ -172,7 +179,7 @@ class Client:
         payload = {"header": header, "message": message}
         if form == "header-like":
             key = self.keys["ed25519"]
-            created = int(time.time())
+            created = int(seconds())
             digest = base64.b64encode(hashlib.sha256(canonical(payload)).digest()).decode()
             base = f"(created): {created}\n(expires): {created + 300}\ndigest: {digest}"
             signature = base64.b64encode(key.sign(base.encode())).decode()
@@ -499,6 +506,8 @@ class Client:
 
 
 def run(plan):
+    global STANDS_AT
+    STANDS_AT = plan.get("now")
     port = urllib.parse.urlsplit(plan["callback"]).port
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Callbacks)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -16,7 +16,8 @@
 //! plots = "SELECT month, income_soum FROM plots WHERE pinfl = :pinfl"
 //! ```
 //!
-//! `[spdci]` makes the source a registry of SPDCI too, see [`crate::spdci`].
+//! `[spdci]` makes the source a registry of SPDCI too, see [`crate::spdci`]; `[life_events]` lets an
+//! outbox tell what happens in it (`life_events.rs`).
 //!
 //! Queries run in one connection without a transaction: each is consistent in itself. With an HTTP
 //! source, `health` is a path and operations are left out: method, path and query pass through.
@@ -29,6 +30,7 @@ use serde::Deserialize;
 
 use crate::bundle::read_text;
 use crate::contract::{Contract, ContractError, Operation};
+use crate::life_events::LifeEventsSection;
 use crate::shape::Shape;
 use crate::spdci::SpdciSection;
 use crate::statement::Statement;
@@ -90,6 +92,8 @@ pub struct Definition {
     pub(crate) queries: BTreeMap<String, Queries>,
     /// What SPDCI partners may ask.
     pub(crate) spdci: Option<SpdciSection>,
+    /// Triggers that note life events.
+    pub(crate) life_events: Option<LifeEventsSection>,
 }
 
 /// Where the data is. `Debug` shows the kind only: a URL may hold a password.
@@ -120,6 +124,7 @@ struct File {
     #[serde(default)]
     operations: BTreeMap<String, OperationSection>,
     spdci: Option<SpdciSection>,
+    life_events: Option<LifeEventsSection>,
 }
 
 #[derive(Deserialize)]
@@ -176,6 +181,7 @@ impl Definition {
             seed: file.seed.map(|seed| folder.join(seed)),
             queries,
             spdci: file.spdci,
+            life_events: file.life_events.map(|section| section.beside(folder)),
         })
     }
 

@@ -29,6 +29,7 @@ mod check;
 mod config;
 mod contract;
 mod definition;
+mod life_events;
 mod limits;
 mod outbox;
 mod parameters;

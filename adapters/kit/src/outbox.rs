@@ -3,13 +3,14 @@
 //!
 //! ```toml
 //! [outbox]                                          # of the adapter's configuration file
-//! rows = "SELECT n, id, pinfl, sequence, kind, at, payload FROM life_events WHERE n > :after ORDER BY n LIMIT 100"
 //! hub_url = "http://127.0.0.1:7100"                 # the hub's plain edge, loopback only
 //! client = "UZ/GOV/JUSTICE/civil-registry"
 //! service = "UZ/GOV/NASP/register/life-events"
 //! position_file = "outbox.position"
+//! # rows = "SELECT n, id, pinfl, sequence, kind, at, payload FROM events WHERE n > :after ORDER BY n LIMIT 100"
 //! ```
 //!
+//! `rows` is left out where the definition has `[life_events]`: then the outbox makes table and triggers.
 //! `n` rises with each row; `sequence` counts the events of each person from 1; `payload` is the JSON
 //! object of what the kind needs besides (`{"child": …}`), or NULL. Rows go out one after the other,
 //! so those of a person stay in order; one that is not taken holds up all that follow, is told in the
@@ -36,9 +37,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::definition::Definition;
+use crate::life_events::{self, LifeEvents};
 use crate::limits::{
     ANSWER_TIMEOUT, OUTBOX_PAUSE_LEAST, OUTBOX_PAUSE_MOST, OUTBOX_ROWS_MAX_COUNT, REQUEST_MAX_BYTES,
 };
+use crate::prepare::PrepareError;
 use crate::refusal::Refusal;
 use crate::source::SqlSource;
 use crate::statement::Statement;
@@ -47,8 +50,9 @@ use crate::statement::Statement;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutboxConfig {
-    /// The query for the rows behind `:after`.
-    pub rows: String,
+    /// The query for the rows behind `:after`; left out where the definition has `[life_events]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<String>,
     /// The hub's plain edge.
     pub hub_url: String,
     /// The agency's subsystem.
@@ -81,6 +85,9 @@ pub enum OutboxError {
     /// The source does not answer.
     #[error("adapter outbox: the source gives no events: {0}; check the source and `rows`")]
     Source(String),
+    /// Table or triggers cannot be made.
+    #[error("adapter outbox: no event is told yet: {0}")]
+    Prepare(#[from] PrepareError),
     /// A row is not an event.
     #[error("adapter outbox: event n={n} has no usable `{column}`; correct the row or `rows`")]
     Row {
@@ -102,6 +109,8 @@ pub enum OutboxError {
 /// Tells events, one after the other.
 pub struct Outbox {
     source: SqlSource,
+    /// Table and triggers that are still to be made.
+    to_prepare: Option<LifeEvents>,
     rows: Statement,
     http: Client<HttpConnector, Full<Bytes>>,
     url: String,
@@ -124,7 +133,15 @@ impl Outbox {
     pub fn open(definition: &Definition, config: &OutboxConfig) -> Result<Self, OutboxError> {
         let refused = |key, repair| OutboxError::Config { key, repair };
         let one = "write one SQL statement with the parameter :after and no other";
-        let rows = Statement::parse(&config.rows).map_err(|_| refused("outbox.rows", one))?;
+        let (own, to_prepare) = match &config.rows {
+            Some(rows) => (Some(rows.as_str()), None),
+            None => (None, LifeEvents::of(definition)),
+        };
+        let given = own.or(to_prepare.as_ref().map(|_| life_events::ROWS));
+        let given = given.ok_or_else(|| {
+            refused("outbox.rows", "give it: the definition has no [life_events]")
+        })?;
+        let rows = Statement::parse(given).map_err(|_| refused("outbox.rows", one))?;
         if rows.parameters() != ["after"] {
             return Err(refused("outbox.rows", one));
         }
@@ -142,6 +159,7 @@ impl Outbox {
         let base = config.hub_url.trim_end_matches('/');
         Ok(Self {
             source: source.ok_or_else(|| refused("outbox", sql))?,
+            to_prepare,
             rows,
             http: Client::builder(TokioExecutor::new()).build_http(),
             url: format!("{base}/r1/{}/events", config.service),
@@ -178,6 +196,10 @@ impl Outbox {
     /// # Errors
     /// At the first event that is not taken; those before it are.
     pub async fn deliver(&mut self) -> Result<usize, OutboxError> {
+        if let Some(life_events) = &self.to_prepare {
+            life_events.prepare().await?;
+            self.to_prepare = None;
+        }
         let rows = self.source.after(&self.rows, self.position, OUTBOX_ROWS_MAX_COUNT).await;
         let rows = rows.map_err(|refusal| match refusal {
             Refusal::Definition { reason } | Refusal::SourceDown { reason } => {
@@ -207,7 +229,7 @@ impl Outbox {
             let answer = self.http.request(request).await.map_err(|_| failed("no connection"))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), REQUEST_MAX_BYTES).collect().await;
-            Ok((status, body.map_err(|_| failed("broken answer"))?.to_bytes()))
+            Ok::<_, OutboxError>((status, body.map_err(|_| failed("broken answer"))?.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(ANSWER_TIMEOUT, asked)
             .await

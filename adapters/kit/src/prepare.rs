@@ -50,13 +50,14 @@ pub enum PrepareError {
 /// # Errors
 /// [`PrepareError`].
 pub async fn prepare(definition: &Definition) -> Result<(), PrepareError> {
-    let mut connection = connect(definition).await?;
+    let at = At::of(definition);
+    let mut connection = at.connect().await?;
     if matches!(definition.source, SourceAddress::Sqlite(_)) {
         // Readers do not wait for a writer; stays set in the file.
-        run(definition, &mut connection, "setting WAL", "PRAGMA journal_mode = WAL").await?;
+        at.run(&mut connection, "setting WAL", "PRAGMA journal_mode = WAL").await?;
     }
     if let Some(path) = &definition.schema {
-        run_file(definition, &mut connection, "making tables", path).await?;
+        at.run_file(&mut connection, "making tables", path).await?;
     }
     close(connection).await;
     Ok(())
@@ -67,58 +68,89 @@ pub async fn prepare(definition: &Definition) -> Result<(), PrepareError> {
 /// # Errors
 /// [`PrepareError`].
 pub async fn load_seed(definition: &Definition, seed: &Path) -> Result<(), PrepareError> {
-    let mut connection = connect(definition).await?;
-    run(definition, &mut connection, "beginning", "BEGIN").await?;
-    run_file(definition, &mut connection, "loading rows", seed).await?;
-    run(definition, &mut connection, "committing", "COMMIT").await?;
+    let at = At::of(definition);
+    let mut connection = at.connect().await?;
+    at.run(&mut connection, "beginning", "BEGIN").await?;
+    at.run_file(&mut connection, "loading rows", seed).await?;
+    at.run(&mut connection, "committing", "COMMIT").await?;
     close(connection).await;
     Ok(())
 }
 
-/// A connection that may write and may create a SQLite file.
-async fn connect(definition: &Definition) -> Result<AnyConnection, PrepareError> {
-    let url = match &definition.source {
-        SourceAddress::Sqlite(url) if url.contains('?') => url.clone(),
-        SourceAddress::Sqlite(url) => format!("{url}?mode=rwc"),
-        SourceAddress::Postgres(url) => url.clone(),
-        SourceAddress::Http(_) => {
-            return Err(PrepareError::NoTables { path: definition.path.clone() });
-        }
-    };
-    let fail = |reason| PrepareError::Source {
-        definition: definition.path.clone(),
-        step: "connecting",
-        reason,
-    };
-    let options = options(&url).ok_or_else(|| fail("the address is not a URL".to_owned()))?;
-    let connecting = tokio::time::timeout(ANSWER_TIMEOUT, options.connect()).await;
-    let connected = connecting.map_err(|_| fail("no answer in time".to_owned()))?;
-    connected.map_err(|error| fail(cause(&error)))
+/// Runs a text, then a file, in one transaction on the source of the definition at `definition`.
+pub(crate) async fn run_files(
+    definition: &Path,
+    source: &SourceAddress,
+    text: &str,
+    file: &Path,
+) -> Result<(), PrepareError> {
+    let at = At { definition, source };
+    let mut connection = at.connect().await?;
+    at.run(&mut connection, "beginning", "BEGIN").await?;
+    at.run(&mut connection, "making the table of life events", text).await?;
+    at.run_file(&mut connection, "making triggers", file).await?;
+    at.run(&mut connection, "committing", "COMMIT").await?;
+    close(connection).await;
+    Ok(())
 }
 
-async fn run_file(
-    definition: &Definition,
-    connection: &mut AnyConnection,
-    step: &'static str,
-    path: &Path,
-) -> Result<(), PrepareError> {
-    let sql =
-        read_text(path).map_err(|source| PrepareError::Read { path: path.to_owned(), source })?;
-    run(definition, connection, step, &sql).await
+/// A source and the definition that it is of.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    definition: &'a Path,
+    source: &'a SourceAddress,
 }
 
-async fn run(
-    definition: &Definition,
-    connection: &mut AnyConnection,
-    step: &'static str,
-    sql: &str,
-) -> Result<(), PrepareError> {
-    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    done.map(drop).map_err(|error| PrepareError::Source {
-        definition: definition.path.clone(),
-        step,
-        reason: cause(&error),
-    })
+impl<'a> At<'a> {
+    fn of(definition: &'a Definition) -> Self {
+        Self { definition: &definition.path, source: &definition.source }
+    }
+
+    /// A connection that may write and may create a SQLite file.
+    async fn connect(self) -> Result<AnyConnection, PrepareError> {
+        let url = match self.source {
+            SourceAddress::Sqlite(url) if url.contains('?') => url.clone(),
+            SourceAddress::Sqlite(url) => format!("{url}?mode=rwc"),
+            SourceAddress::Postgres(url) => url.clone(),
+            SourceAddress::Http(_) => {
+                return Err(PrepareError::NoTables { path: self.definition.to_owned() });
+            }
+        };
+        let fail = |reason| PrepareError::Source {
+            definition: self.definition.to_owned(),
+            step: "connecting",
+            reason,
+        };
+        let options = options(&url).ok_or_else(|| fail("the address is not a URL".to_owned()))?;
+        let connecting = tokio::time::timeout(ANSWER_TIMEOUT, options.connect()).await;
+        let connected = connecting.map_err(|_| fail("no answer in time".to_owned()))?;
+        connected.map_err(|error| fail(cause(&error)))
+    }
+
+    async fn run_file(
+        self,
+        connection: &mut AnyConnection,
+        step: &'static str,
+        path: &Path,
+    ) -> Result<(), PrepareError> {
+        let sql = read_text(path)
+            .map_err(|source| PrepareError::Read { path: path.to_owned(), source })?;
+        self.run(connection, step, &sql).await
+    }
+
+    async fn run(
+        self,
+        connection: &mut AnyConnection,
+        step: &'static str,
+        sql: &str,
+    ) -> Result<(), PrepareError> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+        done.map(drop).map_err(|error| PrepareError::Source {
+            definition: self.definition.to_owned(),
+            step,
+            reason: cause(&error),
+        })
+    }
 }
 
 async fn close(connection: AnyConnection) {

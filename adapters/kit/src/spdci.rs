@@ -112,7 +112,7 @@ pub async fn start(
     clock: Clock,
 ) -> Result<RunningSpdci<SqlRegistry>, AdapterSpdciFault> {
     let registry = SqlRegistry::open(definition).ok_or(AdapterSpdciFault::NotDefined)?;
-    Ok(spdci::start(config, clock, |_| registry).await?)
+    Ok(spdci::start(config, clock, registry).await?)
 }
 
 /// A definition's source as a registry.

@@ -41,7 +41,7 @@ pub(crate) struct Register {
     pub(crate) places: Semaphore,
     /// The store of applications, when there is one.
     pub(crate) applications: Option<Applications>,
-    /// Where families are registered for SPDCI partners.
+    /// What SPDCI partners are told.
     pub(crate) social: Option<Social>,
 }
 
@@ -221,12 +221,6 @@ impl Register {
             elapsed_us = stopwatch.elapsed_us(),
             "profile assembled"
         );
-        if let Some(social) = &self.social
-            && let Err(error) = social.register(&profile).await
-        {
-            // The officer has the profile; the next one of this family registers it.
-            tracing::error!(profile = ticket.parent, %error, "a family is not registered for SPDCI");
-        }
         Ok(profile.seal()?)
     }
 }

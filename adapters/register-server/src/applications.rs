@@ -16,7 +16,7 @@
 //! One application per family and month holds by claims: a document for each member and month, whose
 //! id only one application can have. It is written in the commit that files the application.
 
-mod documents;
+pub(crate) mod documents;
 mod filing;
 mod lists;
 pub(crate) mod monitoring;

@@ -1,5 +1,8 @@
 //! Configuration of the register: one TOML file, unknown keys refused.
 
+mod check;
+mod source;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +10,9 @@ use std::time::Duration;
 use http::Uri;
 use register::access::{Officer, Officers};
 use register::life_event::EventKind;
-use register::source::{SourceKind, SourceName};
+use register::source::SourceName;
 use register_store::StoreConfig;
-use schemas::identifier::{ClientId, ServiceId};
-use schemas::limits::CODE_MAX_BYTES;
+use schemas::identifier::ClientId;
 use serde::Deserialize;
 use spdci::SpdciConfig;
 
@@ -18,12 +20,8 @@ use crate::pages::Site;
 use crate::payments::PaymentsConfig;
 use crate::watch::BreakerLimits;
 
-/// Sources that a register asks; Türkiye's comparable system asks 22.
-const SOURCES_MAX_COUNT: usize = 64;
-/// Families that monitoring rates at once; each makes dozens of calls.
-const MONITORED_MAX_COUNT: usize = 64;
-/// The longest time that a deadline or a source may be given: a caller waits for it.
-const TIME_MAX_MS: u64 = 60_000;
+pub(crate) use self::source::Filling;
+pub use self::source::{Method, SourceConfig, Wave};
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,70 +46,6 @@ pub enum ConfigError {
         /// What to do.
         repair: &'static str,
     },
-}
-
-/// The wave in which a source is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
-pub enum Wave {
-    /// The civil registry, which says who the family is.
-    Composition,
-    /// Every member's other sources.
-    Members,
-}
-
-impl TryFrom<u8> for Wave {
-    type Error = &'static str;
-
-    fn try_from(number: u8) -> Result<Self, Self::Error> {
-        match number {
-            1 => Ok(Self::Composition),
-            2 => Ok(Self::Members),
-            _ => Err("a wave is 1 (civil registry) or 2 (every other source)"),
-        }
-    }
-}
-
-/// The method of a source's operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Without body.
-    Get,
-    /// With the body template.
-    Post,
-}
-
-/// A source and how to ask it. Templates know `{pinfl}`, `{from}` and `{to}` (first and last month
-/// of the income window, `YYYY-MM`) and `{threshold_soum}`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceConfig {
-    /// The register's name for it, which decisions and profiles show.
-    pub name: SourceName,
-    /// The service, `INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE`.
-    pub service: ServiceId,
-    /// The contract that its answers follow.
-    pub kind: SourceKind,
-    /// The wave in which it is asked.
-    pub wave: Wave,
-    /// Method; GET when left out.
-    #[serde(default = "get")]
-    pub method: Method,
-    /// Template of path and query.
-    pub path: String,
-    /// Template of the JSON body of a POST.
-    pub body: Option<String>,
-    /// Time for one answer, in milliseconds.
-    #[serde(default = "default_timeout_ms")]
-    pub timeout_ms: u64,
-    /// Time after which a question is asked a second time, in milliseconds, until enough answers
-    /// were observed to take their 85th percentile; 0 means never.
-    #[serde(default = "default_second_request_ms")]
-    pub second_request_ms: u64,
-    /// Age at which an answer is too old to decide on, in seconds (its `Age` header, RFC 9111).
-    #[serde(default = "default_max_age_s")]
-    pub max_age_s: u64,
 }
 
 /// Files for https to the hub, all PEM.
@@ -184,7 +118,7 @@ pub struct RegisterConfig {
     pub breaker_rest_ms: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
-    /// The register's SPDCI interface; families are registered for it when their profile is assembled.
+    /// The register's SPDCI interface; it keeps what it remembers in the register's store.
     pub spdci: Option<SpdciConfig>,
     /// The officers and what they may do; nobody else may anything.
     #[serde(default)]
@@ -214,22 +148,6 @@ pub struct EventSource {
     pub name: SourceName,
     /// The kinds of events that it may tell.
     pub kinds: Vec<EventKind>,
-}
-
-fn get() -> Method {
-    Method::Get
-}
-
-fn default_timeout_ms() -> u64 {
-    1_500
-}
-
-fn default_second_request_ms() -> u64 {
-    500
-}
-
-fn default_max_age_s() -> u64 {
-    24 * 3_600
 }
 
 /// Two families of five: fewer, and one unlucky profile would silence a source for all.
@@ -281,78 +199,10 @@ impl RegisterConfig {
         Ok(config)
     }
 
-    /// Checks the values, as [`RegisterConfig::parse`] does.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for the first key with a value that is not allowed.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let loopback = self.listen.ip().is_loopback();
-        require(loopback, "listen", "use a loopback address: callers are not authenticated")?;
-        self.check_hub()?;
-        let origin = self.pages.as_ref().is_none_or(|p| p.origin.is_none() || p.site().is_some());
-        require(origin, "pages.origin", "write https://host or http://host:port and nothing more")?;
-        let purpose = (1..=CODE_MAX_BYTES).contains(&self.purpose.len())
-            && self.purpose.bytes().all(|byte| byte.is_ascii_graphic());
-        require(purpose, "purpose", "write a code of the purpose catalogue")?;
-        let in_time = |ms: u64| (1..=TIME_MAX_MS).contains(&ms);
-        require(in_time(self.deadline_ms), "deadline_ms", "choose 1 to 60000")?;
-        let counts = self.concurrent_calls_count > 0 && self.concurrent_profiles_count > 0;
-        require(counts, "concurrent_calls_count, concurrent_profiles_count", "choose at least 1")?;
-        let monitored = (1..=MONITORED_MAX_COUNT).contains(&self.concurrent_monitored_count);
-        require(monitored, "concurrent_monitored_count", "choose 1 to 64")?;
-        if let Some(store) = &self.store {
-            let repair = "give one of directory and postgres, and a key_file with postgres";
-            require(store.check().is_ok(), "store", repair)?;
-        }
-        let rests = self.breaker_failures_count > 0 && in_time(self.breaker_rest_ms);
-        let repair = "choose at least 1 failure and a rest of 1 to 60000 ms";
-        require(rests, "breaker_failures_count, breaker_rest_ms", repair)?;
-        let few = self.sources.len() <= SOURCES_MAX_COUNT;
-        require(few, "sources", "list at most 64 sources")?;
-        for (at, source) in self.sources.iter().enumerate() {
-            source.check(&format!("sources[{at}]"))?;
-            let earlier = self.sources.iter().take(at).any(|other| other.name == source.name);
-            require(!earlier, &format!("sources[{at}].name"), "give every source its own name")?;
-        }
-        let of_kind = |kind| self.sources.iter().filter(|source| source.kind == kind).count();
-        let registries = of_kind(SourceKind::CivilRegistry);
-        require(registries == 1, "sources", "list exactly one source of kind civil-registry")?;
-        let populations = of_kind(SourceKind::Population);
-        require(populations <= 1, "sources", "list at most one source of kind population")?;
-        self.check_desk()
-    }
-
-    fn check_desk(&self) -> Result<(), ConfigError> {
-        let needed = self.card.is_some() || !self.officers.is_empty();
-        let kept = self.store.is_some() || (!needed && self.event_sources.is_empty());
-        require(kept, "store", "say where to keep cases, cards and life events")?;
-        if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
-            let repair = "give exactly one of directory and postgres, and a key_file to postgres";
-            require(false, "store", repair)?;
-        }
-        let sources = &self.event_sources;
-        let twice = |at: usize, source: &EventSource| {
-            let same =
-                |other: &EventSource| other.client == source.client || other.name == source.name;
-            sources.iter().take(at).any(same)
-        };
-        let unique = !sources.iter().enumerate().any(|(at, source)| twice(at, source));
-        require(unique, "event_sources", "list every client and every name once")?;
-        self.officers().map(drop)
-    }
-
     /// The table of officers.
     pub(crate) fn officers(&self) -> Result<Officers, ConfigError> {
         let refused = |repair| ConfigError::Value { key: "officers".to_owned(), repair };
         Officers::new(self.officers.clone()).map_err(refused)
-    }
-
-    fn check_hub(&self) -> Result<(), ConfigError> {
-        let hub = self.hub();
-        require(hub.is_some(), "hub_url", "write https://host:port or http://127.0.0.1:port")?;
-        let encrypted = hub.is_some_and(|hub| hub.encrypted);
-        let files = encrypted == self.tls.is_some();
-        require(files, "tls", "give the files for https, and none for http")
     }
 
     /// Where the hub is; `None` when `hub_url` is not allowed.
@@ -393,147 +243,5 @@ pub(crate) struct HubAddress {
     pub(crate) authority: String,
 }
 
-/// What fills a source's templates.
-pub(crate) struct Filling<'a> {
-    pub(crate) pinfl: &'a str,
-    pub(crate) from: &'a str,
-    pub(crate) to: &'a str,
-    pub(crate) threshold_soum: &'a str,
-}
-
-impl Filling<'_> {
-    /// The template with its placeholders filled. Values are digits and hyphens, which need no
-    /// encoding in a path, a query or a JSON text.
-    pub(crate) fn fill(&self, template: &str) -> String {
-        template
-            .replace("{pinfl}", self.pinfl)
-            .replace("{from}", self.from)
-            .replace("{to}", self.to)
-            .replace("{threshold_soum}", self.threshold_soum)
-    }
-}
-
-impl SourceConfig {
-    fn check(&self, key: &str) -> Result<(), ConfigError> {
-        let sample = Filling { pinfl: "1", from: "2", to: "3", threshold_soum: "4" };
-        let path = sample.fill(&self.path);
-        let is_path = path.starts_with('/') && !path.contains('{') && path.parse::<Uri>().is_ok();
-        let repair = "write a path with {pinfl}, {from}, {to}, {threshold_soum} only";
-        require(is_path, &format!("{key}.path"), repair)?;
-        let body = match (self.method, &self.body) {
-            (Method::Get, None) => true,
-            (Method::Post, Some(body)) => {
-                serde_json::from_str::<serde_json::Value>(&sample.fill(body)).is_ok()
-            }
-            (Method::Get, Some(_)) | (Method::Post, None) => false,
-        };
-        require(body, &format!("{key}.body"), "give a JSON template to POST, and none to GET")?;
-        let first = self.kind == SourceKind::CivilRegistry;
-        let wave = first == (self.wave == Wave::Composition);
-        require(wave, &format!("{key}.wave"), "wave 1 is the civil registry and nothing else")?;
-        let time = (1..=TIME_MAX_MS).contains(&self.timeout_ms);
-        require(time, &format!("{key}.timeout_ms"), "choose 1 to 60000")
-    }
-
-    /// Time for one answer.
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
-    }
-
-    /// Time to a second request while few answers were observed; `None` means never.
-    pub(crate) fn second_request(&self) -> Option<Duration> {
-        (self.second_request_ms > 0).then(|| Duration::from_millis(self.second_request_ms))
-    }
-
-    /// Age at which an answer is too old to decide on.
-    pub(crate) fn max_age(&self) -> Duration {
-        Duration::from_secs(self.max_age_s)
-    }
-}
-
-fn require(holds: bool, key: &str, repair: &'static str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::Value { key: key.to_owned(), repair }) }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-listen = "127.0.0.1:0"
-hub_url = "http://127.0.0.1:8080"
-client = "UZ/GOV/NASP/register"
-purpose = "social-protection"
-
-[pages]
-
-[[sources]]
-name = "civil-registry"
-kind = "civil-registry"
-service = "UZ/GOV/JUSTICE/civil-registry/civil-registry"
-path = "/persons/{pinfl}/family"
-wave = 1
-
-[[sources]]
-name = "bank"
-kind = "accounts"
-service = "UZ/BANK/AGROBANK/accounts/accounts"
-method = "POST"
-path = "/deposit-test"
-body = '{"pinfl":"{pinfl}","threshold_soum":{threshold_soum}}'
-wave = 2
-"#;
-
-    #[test]
-    fn sample_is_read_with_its_defaults() {
-        let config = RegisterConfig::parse(GOOD).unwrap();
-        assert_eq!((config.deadline_ms, config.sources.len()), (2_000, 2));
-        assert_eq!(config.hub().unwrap().port, 8080);
-    }
-
-    #[test]
-    fn example_file_is_accepted_and_names_every_source() {
-        let config =
-            RegisterConfig::parse(include_str!("../../../deploy/config/register.toml")).unwrap();
-        assert_eq!(config.sources.len(), 11);
-    }
-
-    #[test]
-    fn each_wrong_value_is_refused_with_its_key() {
-        let cases = [
-            ("127.0.0.1:0", "0.0.0.0:0", "listen"),
-            ("http://127.0.0.1:8080", "http://hub.example:8080", "hub_url"),
-            ("http://127.0.0.1:8080", "https://hub.example:8080", "tls"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/r1", "hub_url"),
-            ("wave = 1", "wave = 2", "sources[0].wave"),
-            ("{pinfl}/family", "{person}/family", "sources[0].path"),
-            ("method = \"POST\"\n", "", "sources[1].body"),
-            ("name = \"bank\"", "name = \"civil-registry\"", "sources[1].name"),
-            ("purpose = \"social-protection\"", "purpose = \"\"", "purpose"),
-            ("[pages]", "[pages]\norigin = \"https://a.example/\"", "pages.origin"),
-        ];
-        for (good, bad, wanted) in cases {
-            match RegisterConfig::parse(&GOOD.replace(good, bad)) {
-                Err(ConfigError::Value { key, .. }) => assert_eq!(key, wanted, "{bad}"),
-                other => panic!("{bad}: {other:?}"),
-            }
-        }
-        let desk = [
-            ("[[officers]]\nid = \"a\"\nrole = \"officer\"", "store"),
-            ("[card]\nkey_file = \"k\"", "store"),
-            ("[store]\nkey_file = \"k\"", "store"),
-            (
-                "[store]\ndirectory = \"s\"\n[[officers]]\nid = \"a\"\nrole = \"caseworker\"",
-                "officers",
-            ),
-        ];
-        for (more, wanted) in desk {
-            match RegisterConfig::parse(&format!("{GOOD}\n{more}\n")) {
-                Err(ConfigError::Value { key, .. }) => assert_eq!(key, wanted, "{more}"),
-                other => panic!("{more}: {other:?}"),
-            }
-        }
-        let unknown = format!("colour = 1\n{GOOD}");
-        assert!(matches!(RegisterConfig::parse(&unknown), Err(ConfigError::Syntax(_))));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use register::source::{Absence, AbsenceCause, Receipt};
+use schemas::clock::Clock;
 use schemas::identifier::ServiceId;
 
 use crate::config::{Method, RegisterConfig};
@@ -85,11 +86,11 @@ pub(crate) struct HubClient {
 
 impl HubClient {
     /// A client for a checked configuration; `None` when that was not checked.
-    pub(crate) fn new(config: &RegisterConfig) -> Result<Option<Self>, TlsFault> {
+    pub(crate) fn new(config: &RegisterConfig, clock: &Clock) -> Result<Option<Self>, TlsFault> {
         let Some(address) = config.hub() else { return Ok(None) };
         let scheme = if address.encrypted { "https" } else { "http" };
         let base = format!("{scheme}://{}/r1", address.authority);
-        let connector = HubConnector::new(address, config.tls.as_ref())?;
+        let connector = HubConnector::new(address, config.tls.as_ref(), clock)?;
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(config.concurrent_calls_count)

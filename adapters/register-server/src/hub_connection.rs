@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use schemas::clock::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -45,13 +46,17 @@ pub(crate) struct HubConnector {
 
 impl HubConnector {
     /// A connector to `address`, with TLS when `files` are given.
-    pub(crate) fn new(address: HubAddress, files: Option<&TlsFiles>) -> Result<Self, TlsFault> {
+    pub(crate) fn new(
+        address: HubAddress,
+        files: Option<&TlsFiles>,
+        clock: &Clock,
+    ) -> Result<Self, TlsFault> {
         let tls = match files {
             None => None,
             Some(files) => {
                 let name = ServerName::try_from(address.host.clone())
                     .map_err(|fault| tls_fault(&files.authorities_file, &fault))?;
-                Some((TlsConnector::from(Arc::new(client_config(files)?)), name))
+                Some((TlsConnector::from(Arc::new(client_config(files, clock)?)), name))
             }
         };
         Ok(Self { address, tls })
@@ -68,7 +73,7 @@ impl HubConnector {
     }
 }
 
-fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsFault> {
+fn client_config(files: &TlsFiles, clock: &Clock) -> Result<ClientConfig, TlsFault> {
     let mut authorities = RootCertStore::empty();
     for certificate in certificates(&files.authorities_file)? {
         authorities.add(certificate).map_err(|fault| tls_fault(&files.authorities_file, &fault))?;
@@ -77,7 +82,7 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsFault> {
     let key = PrivateKeyDer::from_pem_file(&files.key_file)
         .map_err(|fault| tls_fault(&files.key_file, &fault))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_details(provider, pki::tls::time(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|fault| tls_fault(&files.certificate_file, &fault))?
         .with_root_certificates(authorities)

@@ -107,7 +107,7 @@ pub async fn start_with(
     config.check()?;
     let unchecked =
         || ConfigError::Value { key: "hub_url".into(), repair: "write a printable URL" };
-    let hub = HubClient::new(&config)?.ok_or_else(unchecked)?;
+    let hub = HubClient::new(&config, &clock)?.ok_or_else(unchecked)?;
     let rules = Rulebook::built_in()?;
     let address = config.listen;
     let failed = |cause| StartError::Listen { address, cause };
@@ -118,10 +118,12 @@ pub async fn start_with(
         None => None,
     };
     let places = Semaphore::new(config.concurrent_profiles_count.min(Semaphore::MAX_PERMITS));
-    let spdci = match config.spdci.take() {
-        Some(config) => {
-            let own = clock.clone();
-            Some(spdci::start(config, clock.clone(), |store| Social::new(store, own)).await?)
+    let kept = applications.as_ref().map(|applications| applications.store.clone());
+    // Safe because: the check of the configuration wants a store for SPDCI.
+    let spdci = match config.spdci.take().zip(kept) {
+        Some((config, store)) => {
+            let social = Social::new(store.clone(), clock.clone());
+            Some(spdci::start_on(store, config, clock.clone(), social).await?)
         }
         None => None,
     };

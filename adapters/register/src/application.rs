@@ -267,7 +267,7 @@ impl Application {
         self.counts_for
     }
 
-    /// The family's members, as the last rating before the decision found them.
+    /// The family's members, as the last rating that was not pending found them.
     #[must_use]
     pub fn members(&self) -> &BTreeSet<Pinfl> {
         &self.members

@@ -3,14 +3,15 @@
 //! A decision of January 2026 follows CM resolution 654, one of February 2026 resolution 35. A
 //! case can be weighed again under another version ([`Rulebook::by_id`]), which is a simulation.
 
+mod exclusions;
+mod figures;
+
 use jiff::civil::Date;
 use schemas::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
-use crate::answers::{Property, PropertyKind, Share, Title, Vehicle};
-use crate::condition::Condition;
-use crate::exclusion;
-use crate::money::Soum;
+pub use self::exclusions::{ClauseRule, Exclusions, Shares};
+pub use self::figures::{Band, BenefitAmounts, DatedAmount, Figure, IncomeRules, Limit, Work};
 
 const CM_654: &str = include_str!("../rules/cm-654.toml");
 const CM_35: &str = include_str!("../rules/cm-35.toml");
@@ -52,197 +53,6 @@ pub enum RuleError {
         /// The day.
         day: Date,
     },
-}
-
-/// A figure and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Figure<T> {
-    /// The value.
-    pub value: T,
-    /// Where it stands; an assumption says so.
-    pub source: String,
-}
-
-/// An amount from a day on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatedAmount {
-    /// First day.
-    pub from: Date,
-    /// The amount.
-    pub soum: Soum,
-    /// Where it stands.
-    pub source: String,
-}
-
-/// What counts as income.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IncomeRules {
-    /// Full months before the application.
-    pub months: Figure<u32>,
-    /// Kinds of benefit that do not count.
-    pub uncounted_benefits: Figure<Vec<String>>,
-}
-
-/// Which shares of a thing count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shares {
-    /// Any share counts as the thing.
-    #[default]
-    Any,
-    /// Only the whole thing counts; a share that could matter goes to the officer.
-    Whole,
-}
-
-/// A ground of exclusion: enough records for which the condition holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClauseRule {
-    /// Which records count. The variables stand in `adapters/register/rules/README.md`.
-    pub counts: Condition,
-    /// How many of them exclude.
-    pub least: u32,
-    /// Which shares count.
-    #[serde(default)]
-    pub shares: Shares,
-    /// The figure of the clause, `figure` in the condition.
-    #[serde(default)]
-    pub figure: u32,
-    /// The clause in words.
-    pub text: String,
-    /// Where it stands.
-    pub source: String,
-}
-
-/// The grounds of exclusion.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Exclusions {
-    /// Dwellings.
-    pub dwellings: ClauseRule,
-    /// Non-residential property.
-    pub non_residential: ClauseRule,
-    /// Young vehicles.
-    pub vehicle_age: ClauseRule,
-    /// Several vehicles.
-    pub vehicle_count: ClauseRule,
-    /// Deposits of `figure` minimum wages.
-    pub deposits: ClauseRule,
-}
-
-impl Exclusions {
-    /// A fault of a condition: a name that its records do not have, or no answer of yes or no.
-    fn fault(&self) -> Option<String> {
-        let property = |rule: &ClauseRule| exclusion::property_record(&specimen_property(), rule);
-        let vehicle =
-            |rule: &ClauseRule| exclusion::vehicle_record(&specimen_vehicle(), 2026, rule);
-        let cases = [
-            (&self.dwellings, property(&self.dwellings)),
-            (&self.non_residential, property(&self.non_residential)),
-            (&self.vehicle_age, vehicle(&self.vehicle_age)),
-            (&self.vehicle_count, vehicle(&self.vehicle_count)),
-            (&self.deposits, exclusion::deposit_record(true, &self.deposits)),
-        ];
-        cases.into_iter().find_map(|(rule, record)| {
-            if rule.least == 0 {
-                return Some("`least` must be at least 1".to_owned());
-            }
-            if let Some(name) = rule.counts.foreign_name(&record) {
-                return Some(format!("the condition `{:?}` names `{name}`", rule.counts));
-            }
-            rule.counts.holds(record).err().map(|fault| fault.to_string())
-        })
-    }
-}
-
-fn specimen_property() -> Property {
-    Property {
-        cadastre_number: String::new(),
-        kind: PropertyKind::Dwelling,
-        share: Share { numerator: 1, denominator: 1 },
-        address: String::new(),
-        since: Date::MIN,
-    }
-}
-
-fn specimen_vehicle() -> Vehicle {
-    Vehicle {
-        plate: String::new(),
-        make: String::new(),
-        year: 2020,
-        working: true,
-        title: Title::Owner,
-        since: Date::MIN,
-    }
-}
-
-/// Whether a limit still belongs to the band that it closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Limit {
-    /// Income below the limit.
-    Below,
-    /// Income up to the limit, the limit included.
-    UpTo,
-}
-
-/// Which families a band is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Work {
-    /// No member is able to work.
-    NobodyAble,
-    /// A member is able to work.
-    SomebodyAble,
-    /// Either.
-    Any,
-}
-
-/// A band of income and the support that it brings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Band {
-    /// Category of family, such as `poor-family`.
-    pub category: String,
-    /// Whether the upper limit belongs to the band.
-    pub limit: Limit,
-    /// Upper limit in percent of the minimum consumer expenditure.
-    pub percent: u32,
-    /// Which families it is for.
-    pub work: Work,
-    /// Share of the full benefit in percent.
-    pub share_percent: u32,
-    /// Months of support.
-    pub months: u32,
-    /// On what condition.
-    pub condition: Option<String>,
-    /// Where it stands.
-    pub source: String,
-}
-
-/// The amounts of the benefit from a day on, soum a month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BenefitAmounts {
-    /// First day.
-    pub from: Date,
-    /// A first child, where any child is younger than [`BenefitAmounts::young_under_age`].
-    pub young_child_soum: Soum,
-    /// Below this age in years a child is young.
-    pub young_under_age: i16,
-    /// A first child otherwise.
-    pub first_child_soum: Soum,
-    /// Added for the second child.
-    pub second_child_soum: Soum,
-    /// Added for each further child.
-    pub further_child_soum: Soum,
-    /// Material aid to a family without children.
-    pub without_children_soum: Soum,
-    /// Where they stand.
-    pub source: String,
 }
 
 /// One version of the rules.

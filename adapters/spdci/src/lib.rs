@@ -33,5 +33,5 @@ pub mod subscribe;
 pub mod token;
 
 pub use api::routes;
-pub use server::{RunningSpdci, start};
+pub use server::{RunningSpdci, start, start_on};
 pub use service::{Service, SpdciConfig, SpdciFault};

@@ -199,7 +199,8 @@ pub enum RegistryFault {
     Unavailable(String),
 }
 
-/// A registry, asked by the interface. Calls may run at once; none writes but [`Registry::enrol`].
+/// A registry, asked by the interface. Calls may run at once; none changes a record but
+/// [`Registry::enrol`].
 pub trait Registry: Send + Sync + 'static {
     /// What the registry is; the same at every call.
     fn description(&self) -> &Description;
@@ -224,7 +225,8 @@ pub trait Registry: Send + Sync + 'static {
         limit_count: usize,
     ) -> impl Future<Output = Result<(Vec<Event>, u64), RegistryFault>> + Send;
 
-    /// The sequence of the latest event; 0 when there is none.
+    /// The sequence of the latest event; 0 when there is none. What has happened without a place in
+    /// the order of events gets it here.
     ///
     /// # Errors
     /// [`RegistryFault`].

@@ -27,17 +27,29 @@ pub struct RunningSpdci<R> {
     tasks: JoinSet<()>,
 }
 
-/// Opens the store, makes the registry on it, binds and serves.
+/// Opens the store that the configuration names, binds and serves.
 ///
 /// # Errors
 /// [`SpdciFault`] says what to change.
 pub async fn start<R: Registry>(
     config: SpdciConfig,
     clock: Clock,
-    make: impl FnOnce(Store) -> R,
+    registry: R,
 ) -> Result<RunningSpdci<R>, SpdciFault> {
-    let store = Store::open(&config.store).await?;
-    let registry = make(store.clone());
+    let store = Store::open(config.store.as_ref().ok_or(SpdciFault::NoStore)?).await?;
+    start_on(store, config, clock, registry).await
+}
+
+/// Binds and serves on an open store, in which the registry may lie too.
+///
+/// # Errors
+/// [`SpdciFault`] says what to change.
+pub async fn start_on<R: Registry>(
+    store: Store,
+    config: SpdciConfig,
+    clock: Clock,
+    registry: R,
+) -> Result<RunningSpdci<R>, SpdciFault> {
     let listen = config.listen;
     let service = Service::new(config, registry, State::new(store), clock)?;
     let refused = |cause| SpdciFault::Listen { address: listen, cause };

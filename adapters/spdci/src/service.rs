@@ -23,7 +23,8 @@ use crate::status::{StatusMessage, without_records};
 use crate::subject::subject_of_search;
 use crate::subscribe::{self, SubscribeMessage, Subscriber, UnsubscribeMessage};
 
-/// The configuration of the interface: a TOML file of its own, or a section of one.
+/// The configuration of the interface: a TOML file of its own, or a section of one that has a store
+/// already, as the register's has; there `[store]` is left out.
 ///
 /// ```toml
 /// listen = "127.0.0.1:8480"             # behind the hub, or a proxy that ends TLS
@@ -42,8 +43,8 @@ use crate::subscribe::{self, SubscribeMessage, Subscriber, UnsubscribeMessage};
 pub struct SpdciConfig {
     /// Where it listens, loopback only: TLS is the hub's or a proxy's in front.
     pub listen: SocketAddr,
-    /// What it remembers.
-    pub store: StoreConfig,
+    /// Where it keeps what it remembers, where it has a file of its own.
+    pub store: Option<StoreConfig>,
     /// The registry's id.
     pub id: String,
     /// The registry's key; made when the file is missing.
@@ -72,8 +73,10 @@ impl SpdciConfig {
         config.key_file = folder.join(&config.key_file);
         config.callback_authorities_file =
             config.callback_authorities_file.map(|file| folder.join(file));
-        config.store.directory = config.store.directory.map(|directory| folder.join(directory));
-        config.store.key_file = config.store.key_file.map(|file| folder.join(file));
+        if let Some(store) = &mut config.store {
+            store.directory = store.directory.take().map(|directory| folder.join(directory));
+            store.key_file = store.key_file.take().map(|file| folder.join(file));
+        }
         Ok(config)
     }
 }
@@ -109,6 +112,11 @@ pub enum SpdciFault {
     /// The store cannot be opened.
     #[error("spdci: {0}")]
     Store(#[from] StoreError),
+    /// The file names no store.
+    #[error(
+        "spdci: the configuration has no [store]; say where to keep subscriptions and callbacks"
+    )]
+    NoStore,
     /// The key cannot be read or made.
     #[error("spdci: the key of the interface cannot be used: {0}")]
     Key(#[from] pki::signer::KeyError),

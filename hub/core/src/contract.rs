@@ -37,7 +37,8 @@ pub enum ContractError {
     },
     /// A subject locator is malformed.
     #[error(
-        "x-koprik-subjects of {endpoint}: `{locator}` is none of path.NAME, query.NAME, body:/POINTER"
+        "x-koprik-subjects of {endpoint}: `{locator}` is none of path.NAME, query.NAME, \
+         body:/POINTER, pinfls:/POINTER"
     )]
     Subject {
         /// Method and path.
@@ -63,6 +64,8 @@ pub struct Endpoint {
     /// Where the subjects stand.
     pub subjects: Vec<SubjectLocator>,
     request: Option<BodyRule>,
+    /// The contract has a request body, and it is no JSON.
+    opaque: bool,
     answers: BTreeMap<String, Option<Validator>>,
 }
 
@@ -81,10 +84,13 @@ pub enum SubjectLocator {
     Query(String),
     /// A JSON pointer (RFC 6901) into the body; to an array: each item.
     Body(String),
+    /// A JSON pointer into the body: every PINFL that is a text below it, alone or between commas;
+    /// for queries, in which people stand anywhere or nowhere.
+    Pinfls(String),
 }
 
 impl SubjectLocator {
-    /// Reads `path.NAME`, `query.NAME` or `body:/POINTER`.
+    /// Reads `path.NAME`, `query.NAME`, `body:/POINTER` or `pinfls:/POINTER`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("path.") {
@@ -93,8 +99,18 @@ impl SubjectLocator {
         if let Some(name) = text.strip_prefix("query.") {
             return Some(Self::Query(name.to_owned()));
         }
-        let pointer = text.strip_prefix("body:")?;
-        pointer.starts_with('/').then(|| Self::Body(pointer.to_owned()))
+        let (form, pointer) = text.split_once(':').filter(|(_, at)| at.starts_with('/'))?;
+        match form {
+            "body" => Some(Self::Body(pointer.to_owned())),
+            "pinfls" => Some(Self::Pinfls(pointer.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Whether the body has to be read for it.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Pinfls(_))
     }
 }
 
@@ -104,6 +120,7 @@ impl std::fmt::Display for SubjectLocator {
             Self::Path(name) => write!(f, "path.{name}"),
             Self::Query(name) => write!(f, "query.{name}"),
             Self::Body(pointer) => write!(f, "body:{pointer}"),
+            Self::Pinfls(pointer) => write!(f, "pinfls:{pointer}"),
         }
     }
 }
@@ -221,6 +238,8 @@ impl Endpoint {
             })
         };
         let subjects = operation.subjects.iter().map(locate).collect::<Result<_, _>>()?;
+        let schemas = operation.request_body.as_ref().map(|body| schema_of(&body.content));
+        let opaque = matches!(schemas, Some(None));
         let request = match &operation.request_body {
             None => None,
             Some(body) => schema_of(&body.content)
@@ -234,13 +253,20 @@ impl Endpoint {
                 schema_of(&response.content).map(|s| compile_schema(&name, s)).transpose()?;
             answers.insert(status.clone(), schema);
         }
-        Ok(Self { method, pattern: PathPattern::parse(path)?, subjects, request, answers })
+        Ok(Self { method, pattern: PathPattern::parse(path)?, subjects, request, opaque, answers })
     }
 
     /// Method and template, `GET /persons/{pinfl}/income`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.pattern.as_str())
+    }
+
+    /// Whether request bodies are of another kind than JSON, such as forms: then no schema holds
+    /// them, and no subject stands in them.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.opaque
     }
 
     /// Whether the endpoint has a schema for its request body.

@@ -3,6 +3,7 @@
 //! What cannot be read unambiguously is refused: a query parameter given twice would let a caller be recorded for
 //! one person and answered about another.
 
+use schemas::pinfl::Pinfl;
 use serde_json::Value;
 
 use crate::contract::SubjectLocator;
@@ -43,6 +44,12 @@ pub fn read(locators: &[SubjectLocator], places: &Places<'_>) -> Result<Vec<Stri
                 _ => return Err(Ambiguous),
             },
             SubjectLocator::Body(pointer) => in_body(places.body.ok_or(Ambiguous)?, pointer)?,
+            SubjectLocator::Pinfls(pointer) => {
+                let mut pinfls = Vec::new();
+                let place = places.body.ok_or(Ambiguous)?.pointer(pointer);
+                collect_pinfls(place.ok_or(Ambiguous)?, &mut pinfls);
+                pinfls
+            }
         };
         for identifier in identifiers {
             if !found.contains(&identifier) {
@@ -60,6 +67,20 @@ fn in_body(body: &Value, pointer: &str) -> Result<Vec<String>, Ambiguous> {
             many.iter().map(|v| v.as_str().map(ToOwned::to_owned).ok_or(Ambiguous)).collect()
         }
         _ => Err(Ambiguous),
+    }
+}
+
+/// Every text below `value` that is a PINFL, also between commas, as lists of predicates have it.
+/// The depth is that of a parsed body, which the parser bounds.
+fn collect_pinfls(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            let parts = text.split(',').map(str::trim);
+            found.extend(parts.filter(|part| part.parse::<Pinfl>().is_ok()).map(str::to_owned));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_pinfls(item, found)),
+        Value::Object(map) => map.values().for_each(|item| collect_pinfls(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -86,6 +107,16 @@ mod tests {
         assert_eq!(read_from("query.p", Some("p=%32"), &body).unwrap(), ["2"]);
         assert_eq!(read_from("body:/one", None, &body).unwrap(), ["1"]);
         assert_eq!(read_from("body:/many", None, &body).unwrap(), ["1", "2"]);
+    }
+
+    #[test]
+    fn people_of_a_query_are_found_wherever_they_stand_and_none_is_no_fault() {
+        let (father, mother) = ("31505850010011", "42007870010023");
+        let body = json!({"query": {"$or": [{"uin": {"eq": father}}, {"list": format!("{mother}, x")}]},
+            "wrong_digit": "31505850010012", "ts": "2026-03-02", "again": [father], "n": 5});
+        assert_eq!(read_from("pinfls:/query", None, &body).unwrap(), [father, mother]);
+        assert_eq!(read_from("pinfls:/wrong_digit", None, &body).unwrap(), Vec::<String>::new());
+        assert_eq!(read_from("pinfls:/none", None, &body), Err(Ambiguous));
     }
 
     #[test]

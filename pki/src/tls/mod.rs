@@ -174,7 +174,9 @@ fn without_resumption(config: &mut ServerConfig) {
     config.max_early_data_size = 0;
 }
 
-fn time(clock: &Clock) -> Arc<dyn TimeProvider> {
+/// The time by which rustls judges certificates: the process's clock.
+#[must_use]
+pub fn time(clock: &Clock) -> Arc<dyn TimeProvider> {
     Arc::new(ClockTime(clock.clone()))
 }
 

@@ -10,16 +10,18 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
-use adapter_kit::Definition;
 use adapter_kit::spdci::SqlRegistry;
+use adapter_kit::{AdapterConfig, Definition};
 use conformance::programs::{folder, python_with, run};
 use federation::agencies::{Agency, REGISTER};
 use federation::stage::grant;
 use federation::{Federation, Options, lay_out};
 use hub_server::config::Service;
-use schemas::clock::Clock;
+use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::Sha256;
+use schemas::record::{Kind, Record, Side};
 use serde_json::{Value, json};
 use spdci::{RunningSpdci, SpdciConfig};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -34,6 +36,8 @@ pub(crate) struct Partner {
     keys: std::path::PathBuf,
     jwks: Value,
     callback: String,
+    /// Where the registry's clock stands still, in seconds.
+    now: Option<u64>,
 }
 
 impl Partner {
@@ -47,7 +51,8 @@ impl Partner {
         assert_eq!(said.code, Some(0), "{}", said.text);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let callback = format!("http://127.0.0.1:{port}/");
-        Self { receiver, keys, jwks: serde_json::from_str(&said.text).unwrap(), callback }
+        let jwks = serde_json::from_str(&said.text).unwrap();
+        Self { receiver, keys, jwks, callback, now: None }
     }
 
     /// The configuration of an interface that knows this partner.
@@ -65,7 +70,7 @@ impl Partner {
     fn plan(&self, base: &str, form: &str, headers: &Value, steps: &Value) -> Value {
         json!({"base": base, "client": "spmis.uz", "secret": "partner secret",
             "receiver": self.receiver, "keys": self.keys, "form": form,
-            "callback": self.callback, "headers": headers, "steps": steps})
+            "callback": self.callback, "headers": headers, "steps": steps, "now": self.now})
     }
 
     /// Runs the client; `when_said` is called when it says that it waits.
@@ -114,7 +119,7 @@ async fn civil_registry(
     adapter_kit::load_seed(&definition, definition.seed().unwrap()).await.unwrap();
     let config = partner.config(dir, form);
     let registry = SqlRegistry::open(&definition).unwrap();
-    let running = spdci::start(config, Clock::machine(), |_| registry).await.unwrap();
+    let running = spdci::start(config, Clock::machine(), registry).await.unwrap();
     (running, definition)
 }
 
@@ -215,7 +220,8 @@ async fn the_civil_registry_answers_the_same_directly_and_through_two_hubs() {
     let dir = tempfile::tempdir().unwrap();
     let partner = Partner::new("crvs.uz", dir.path());
     let (running, _) = civil_registry(dir.path(), &partner, "header-like").await;
-    let (federation, base) = behind_hubs(dir.path(), "civil-registry", running.address).await;
+    let agency = ("civil-registry", "spdci-civil");
+    let (federation, base) = behind_hubs(dir.path(), agency, running.address).await;
     let headers = json!({"X-Road-Client": REGISTER});
     let mut steps = questions();
     steps.as_array_mut().unwrap().push(json!(["search_later", "later", by_uin(FATHER)]));
@@ -226,6 +232,8 @@ async fn the_civil_registry_answers_the_same_directly_and_through_two_hubs() {
     check_answers(&through);
     assert_eq!(through, directly);
     assert_eq!(through["signed-as"], "header-like");
+    // By identifier, by an unknown one that is no PINFL, by attributes, by attributes, by a parent.
+    searches_name(&federation, ("register", "civil-registry"), &[1, 0, 0, 0, 1]);
     federation.stop().await;
     running.stop().await;
 }
@@ -233,7 +241,7 @@ async fn the_civil_registry_answers_the_same_directly_and_through_two_hubs() {
 /// Two hubs with the interface as a service of the agency's; the base address of the service.
 pub(crate) async fn behind_hubs(
     dir: &Path,
-    agency: &str,
+    (agency, contract): (&str, &str),
     interface: SocketAddr,
 ) -> (Federation, String) {
     let clock = Clock::machine();
@@ -246,7 +254,7 @@ pub(crate) async fn behind_hubs(
         id: id.parse().unwrap(),
         title: "SPDCI".to_owned(),
         url: format!("http://{interface}"),
-        contract: None,
+        contract: Some(format!("../../schemas/openapi/{contract}.json").into()),
         timeout_seconds: Some(10),
         disabled: None,
     };
@@ -265,16 +273,33 @@ pub(crate) async fn behind_hubs(
     (federation, format!("http://{edge}/r1/{id}"))
 }
 
+/// How many people the records of searches name, in their order: the same on both hubs, and the
+/// first and the last that name somebody name them apart where they are different people.
+fn searches_name(federation: &Federation, (consumer, provider): (&str, &str), counts: &[usize]) {
+    for (hub, side) in [(consumer, Side::Consumer), (provider, Side::Provider)] {
+        let log = federation.hub(hub).unwrap().log();
+        let read = |index| Record::from_leaf(&log.read(index).unwrap().leaf).unwrap();
+        let searches = (0..log.size()).map(read).filter(|record| {
+            record.endpoint.as_deref() == Some("POST /registry/sync/search")
+                && (record.side, record.kind) == (side, Kind::Answer)
+        });
+        let people: Vec<_> = searches.map(|record| record.subjects).collect();
+        let found: Vec<usize> = people.iter().map(Vec::len).collect();
+        assert_eq!(found, counts, "{hub}");
+        let named: Vec<_> = people.iter().filter(|people| !people.is_empty()).collect();
+        assert_ne!(named.first(), named.last(), "{hub}");
+    }
+}
+
 /// The `[spdci]` section of a register's configuration file.
 fn section(config: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut out = format!(
         "\n[spdci]\nlisten = \"127.0.0.1:0\"\nid = \"{}\"\nkey_file = \"{}\"\n\n\
-         [spdci.store]\ndirectory = \"{}\"\n\n[[spdci.partners]]\nid = \"spmis.uz\"\n\
+         [[spdci.partners]]\nid = \"spmis.uz\"\n\
          secret_sha256 = \"{}\"\ncallbacks = [\"{}\"]\n",
         text(&config["id"]),
         text(&config["key_file"]),
-        text(&config["store"]),
         text(&config["secret_sha256"]),
         text(&config["callback"]),
     );
@@ -289,14 +314,21 @@ fn section(config: &Value) -> String {
 
 /// The whole federation with the worked example, the register with its interface behind its own hub
 /// and granted to the tax committee.
-async fn register(dir: &Path, partner: &Partner) -> (Federation, String) {
-    let clock = Clock::machine();
+async fn register(dir: &Path, partner: &mut Partner) -> (Federation, String) {
+    // The day of the worked example, which can be filed.
+    let clock = Clock::manual(UnixMillis::from_rfc3339("2026-03-02T05:00:00Z").unwrap());
+    partner.now = Some(clock.now().seconds());
     let layout = lay_out(&dir.join("federation"), &Options::all(clock.now())).unwrap();
     let config = json!({"id": partner.receiver, "key_file": dir.join("spdci.key"),
-        "store": dir.join("spdci-store"), "keys": partner.jwks, "callback": partner.callback,
+        "keys": partner.jwks, "callback": partner.callback,
         "secret_sha256": Sha256::of(b"partner secret").to_string()});
     let file = &layout.register.0;
-    let text = std::fs::read_to_string(file).unwrap() + &section(&config);
+    // No source is late here, however busy the machine is.
+    let text = std::fs::read_to_string(file).unwrap();
+    let text = text
+        .replace("deadline_ms = 2000", "deadline_ms = 60000")
+        .replace("\nwave = ", "\ntimeout_ms = 30000\nwave = ")
+        + &section(&config);
     std::fs::write(file, text).unwrap();
     let mut federation = Federation::new(layout, clock);
     federation.seed().await.unwrap();
@@ -307,7 +339,7 @@ async fn register(dir: &Path, partner: &Partner) -> (Federation, String) {
         id: id.parse().unwrap(),
         title: "SPDCI".to_owned(),
         url: format!("http://{interface}"),
-        contract: None,
+        contract: Some("../../schemas/openapi/spdci-social.json".into()),
         timeout_seconds: Some(10),
         disabled: None,
     };
@@ -330,23 +362,50 @@ async fn register(dir: &Path, partner: &Partner) -> (Federation, String) {
     (federation, base)
 }
 
-/// Has the profile of the father's family assembled, which registers it; again while a busy machine
-/// makes sources late, because then the decision is pending.
-async fn assemble(federation: &Federation) {
+async fn officer(federation: &Federation, path: &str, body: Value) -> Value {
     let address = federation.register.as_ref().unwrap().address;
-    let body = json!({"pinfl": FATHER, "application_date": "2026-03-02"}).to_string();
     let headers = [("Content-Type", "application/json")];
-    let request = federation::raw::request("POST", "/profiles", &headers, body.as_bytes());
-    for _ in 0..10 {
-        let answer = federation::raw::talk(address, &request).await.unwrap();
-        let answer = federation::raw::Message::parse_all(&answer).remove(0);
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
-        assert_eq!(answer.status(), 200, "{text}");
-        if text.contains("\"absent\":[]") {
+    let method = if body.is_null() { "GET" } else { "POST" };
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let request = federation::raw::request(method, path, &headers, &body);
+    let answer = federation::raw::talk(address, &request).await.unwrap();
+    let answer = federation::raw::Message::parse_all(&answer).remove(0);
+    assert_eq!(answer.status(), 200, "{}", String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Registers the father's family, from filing to the final rating.
+async fn registers(federation: &Federation) {
+    let filed = officer(federation, "/applications", json!({"pinfl": FATHER})).await;
+    let path = format!("/applications/{}", filed["application"]["id"].as_str().unwrap());
+    let visit = json!({"visited_on": "2026-03-02", "family_confirmed": true, "note": ""});
+    officer(federation, &format!("{path}/questionnaire"), visit).await;
+    let rated = officer(federation, &format!("{path}/final-rating"), json!({})).await;
+    assert_eq!(rated["application"]["state"]["state"], "registered", "{rated}");
+}
+
+/// The father buys a car, and the month's monitoring finds it.
+async fn is_stopped(federation: &Federation, dir: &Path) {
+    let file = dir.join("car.sql");
+    let car = format!(
+        "INSERT INTO vehicles (plate, make, year, working) VALUES ('01A123BC', 'Cobalt', 2025, 1); \
+         INSERT INTO holdings (pinfl, plate, title, since) \
+         VALUES ('{FATHER}', '01A123BC', 'owner', '2026-03-02');"
+    );
+    std::fs::write(&file, car).unwrap();
+    let config = AdapterConfig::load(&federation.layout.adapters["vehicles"].0).unwrap();
+    adapter_kit::load_seed(&config.definition().unwrap(), &file).await.unwrap();
+    officer(federation, "/monitoring", json!({"month": "2026-03"})).await;
+    let watch = federation.clock.stopwatch();
+    loop {
+        let seen = officer(federation, "/monitoring/2026-03", Value::Null).await;
+        if seen["monitoring"]["progress"] == "finished" {
+            assert_eq!(seen["monitoring"]["counts"]["stopped"], 1, "{seen}");
             return;
         }
+        assert!(watch.elapsed() < Duration::from_secs(60), "{seen}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("sources were late ten times");
 }
 
 fn the_answers_fit_the_family(answers: &Value) {
@@ -372,11 +431,30 @@ fn the_answers_fit_the_family(answers: &Value) {
     assert_eq!(answers["not-enrolled"]["pagination"]["total_count"], 0);
 }
 
+async fn partners_are_told_of_a_stop(
+    federation: &Federation,
+    partner: &Partner,
+    (direct, dir): (&str, &Path),
+) {
+    let his = json!({"type": "UIN", "value": FATHER});
+    let who = json!({"$and": [{"person_identifier": {"eq": FATHER}}]});
+    let last = json!([
+        ["subscribe", "enrollement_status_change", "Beneficiary", "idtype-value", his],
+        ["say", "waiting: monitoring"],
+        ["notified", "enrollement_status_change", FATHER],
+        ["enrolled", "stopped", who],
+    ]);
+    let stopped = async |_: &str| is_stopped(federation, dir).await;
+    let results = partner.runs((direct, "jws"), json!({}), last, stopped).await;
+    let records = results["stopped"]["data"]["reg_records"].as_array().unwrap();
+    assert_eq!((records.len(), &records[0]["enrollment_status"]), (1, &json!("4")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_social_register_answers_from_its_families_directly_and_through_two_hubs() {
     let dir = tempfile::tempdir().unwrap();
-    let partner = Partner::new("sr.uz", dir.path());
-    let (federation, through) = register(dir.path(), &partner).await;
+    let mut partner = Partner::new("sr.uz", dir.path());
+    let (federation, through) = register(dir.path(), &mut partner).await;
     let direct = federation.register.as_ref().unwrap().spdci.as_ref().unwrap().address;
     let direct = format!("http://{direct}");
     let first = json!([
@@ -388,7 +466,7 @@ async fn the_social_register_answers_from_its_families_directly_and_through_two_
         ["refusals", by_uin(FATHER)],
         ["rejections", by_uin(FATHER)],
     ]);
-    let registered = async |_: &str| assemble(&federation).await;
+    let registered = async |_: &str| registers(&federation).await;
     let results = partner.runs((&direct, "jws"), json!({}), first, registered).await;
     assert_eq!(results["before"]["pagination"]["total_count"], 0, "nobody is registered yet");
 
@@ -434,5 +512,7 @@ async fn the_social_register_answers_from_its_families_directly_and_through_two_
     assert_eq!(reported["data"]["reg_records"][0]["enrollment_status"], "4");
     assert_eq!(by_hubs, directly);
     the_answers_fit_the_family(&by_hubs);
+    searches_name(&federation, ("tax", "register"), &[1, 1, 0, 0, 0, 1]);
+    partners_are_told_of_a_stop(&federation, &partner, (&direct, dir.path())).await;
     federation.stop().await;
 }

@@ -9,6 +9,7 @@ pub mod assets;
 pub mod call;
 pub mod forger;
 pub mod layout;
+pub mod life_events;
 mod member;
 pub mod operator;
 pub mod pair;

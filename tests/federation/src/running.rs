@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_kit::{AdapterConfig, RunningAdapter};
+use adapter_kit::{AdapterConfig, Outbox, RunningAdapter, RunningOutbox};
 use anyhow::Context as _;
 use hub_central::{
     CentralConfig, RunningCentral, RunningTimestampAuthority, TimestampAuthorityConfig,
@@ -29,6 +29,8 @@ pub struct Federation {
     pub hubs: BTreeMap<String, RunningHub>,
     /// Adapters that run, by agency name.
     pub adapters: BTreeMap<String, RunningAdapter>,
+    /// Their outboxes that run, by agency name.
+    pub outboxes: BTreeMap<String, RunningOutbox>,
     /// The register, while it runs.
     pub register: Option<RunningRegister>,
     /// The timestamp authority, if there is one, while it runs.
@@ -39,9 +41,9 @@ impl Federation {
     /// A federation of which nothing runs yet.
     #[must_use]
     pub fn new(layout: Layout, clock: Clock) -> Self {
-        let (hubs, adapters) = (BTreeMap::new(), BTreeMap::new());
+        let (hubs, adapters, outboxes) = Default::default();
         let (central, register, timestamp_authority) = (None, None, None);
-        Self { layout, clock, central, hubs, adapters, register, timestamp_authority }
+        Self { layout, clock, central, hubs, adapters, outboxes, register, timestamp_authority }
     }
 
     /// Starts everything and waits until every hub has the global configuration.
@@ -101,7 +103,7 @@ impl Federation {
         Ok(())
     }
 
-    /// Starts an adapter on its database, with the tables made if they are missing.
+    /// Starts an adapter on its database, with the tables made if they are missing, and its outbox.
     ///
     /// # Errors
     /// Its reason.
@@ -110,6 +112,10 @@ impl Federation {
         let config = AdapterConfig::load(file)?;
         let definition = config.definition()?;
         adapter_kit::prepare(&definition).await?;
+        if let Some(outbox) = &config.outbox {
+            let running = Outbox::open(&definition, outbox)?.run();
+            self.outboxes.insert(name.to_owned(), running);
+        }
         let running = adapter_kit::start(definition, config.listen).await?;
         self.adapters.insert(name.to_owned(), running);
         Ok(())
@@ -155,8 +161,9 @@ impl Federation {
         }
     }
 
-    /// Stops an adapter.
+    /// Stops an adapter and its outbox, which ends at once, as a kill would end it.
     pub async fn stop_adapter(&mut self, name: &str) {
+        drop(self.outboxes.remove(name));
         if let Some(adapter) = self.adapters.remove(name) {
             adapter.stop().await;
         }
@@ -205,6 +212,7 @@ impl Federation {
         if let Some(register) = self.register.take() {
             register.stop().await;
         }
+        self.outboxes.clear();
         for (_, hub) in std::mem::take(&mut self.hubs) {
             hub.stop().await;
         }

@@ -42,6 +42,19 @@ impl Register {
         self.applications.as_ref().ok_or(Refusal::NoStore)
     }
 
+    /// Adds to a commit what SPDCI partners are told of a step.
+    pub(super) fn tell(
+        &self,
+        changes: Changes,
+        before: &Application,
+        after: &Application,
+    ) -> Result<Changes, StoreError> {
+        match &self.social {
+            Some(social) => social.tell(changes, before, after),
+            None => Ok(changes),
+        }
+    }
+
     /// Asks the sources about a family for a day.
     pub(super) async fn rate(
         &self,
@@ -118,7 +131,7 @@ pub(crate) async fn file_application(
         before.value.0 = before.value.0.renew(&application)?;
         changes = changes.update(&before)?;
     }
-    changes = claim(store, changes, &application, application.members())?;
+    changes = claim(store, changes, &application, application.members()).await?;
     changes = answered_by(store, changes, &application, (by, register.clock.now())).await?;
     let filed = Filed(application);
     commit(store, changes.insert(&filed)?, &filed.0).await?;
@@ -169,12 +182,13 @@ pub(super) async fn final_rating(
     // Who has joined the family since then must not be in another application of the month.
     let joined: BTreeSet<Pinfl> = after.members().difference(before.members()).copied().collect();
     let changes = Changes::new().insert(&rated.snapshot)?;
-    let mut changes = claim(&applications.store, changes, &after, &joined)?;
+    let mut changes = claim(&applications.store, changes, &after, &joined).await?;
     if after.award() != before.award() {
         changes = follow_decision(&applications.store, changes, &after).await?;
     }
     seen.value.0 = after;
-    commit(&applications.store, changes.update(&seen)?, &seen.value.0).await?;
+    let changes = register.tell(changes.update(&seen)?, &before, &seen.value.0)?;
+    commit(&applications.store, changes, &seen.value.0).await?;
     Ok(show(&seen.value.0))
 }
 
@@ -208,16 +222,22 @@ async fn supported(
     Ok(found)
 }
 
-/// Claims the month for these members.
-fn claim(
+/// Claims the month for these members. A member whom a late civil registry left out for a while may
+/// be claimed by the same application already.
+async fn claim(
     store: &Store,
-    changes: Changes,
+    mut changes: Changes,
     application: &Application,
     members: &BTreeSet<Pinfl>,
 ) -> Result<Changes, StoreError> {
-    members.iter().try_fold(changes, |changes, member| {
-        changes.insert(&Claim::new(store, application.counts_for(), *member, application.id()))
-    })
+    let month = application.counts_for();
+    for member in members {
+        let known = store.get::<Claim>(&Claim::id_of(store, month, *member)).await?;
+        if known.is_none_or(|known| known.value.application != application.id()) {
+            changes = changes.insert(&Claim::new(store, month, *member, application.id()))?;
+        }
+    }
+    Ok(changes)
 }
 
 /// Commits; a claim that another application holds is named.

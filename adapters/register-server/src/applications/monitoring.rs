@@ -218,7 +218,9 @@ async fn rate(
     };
     let rating = rated.rating(Stage::Monitoring(*month), register.today());
     let pending = rating.outcome == Outcome::Pending;
-    let after = application.clone().monitor(*month, rating, &applications.timetable);
+    let before = application.clone();
+    let step = (*month, rating);
+    let after = before.clone().monitor(step, rated.members(), &applications.timetable);
     match after {
         Ok(after) => filed.value.0 = after,
         Err(cause) => {
@@ -232,6 +234,7 @@ async fn rate(
         changes =
             crate::card::follow_decision(&applications.store, changes, &filed.value.0).await?;
     }
+    let changes = register.tell(changes, &before, &filed.value.0)?;
     match applications.store.commit(changes).await {
         // An officer was faster, which is rare; the month's next run finds it unrated.
         Err(StoreError::Conflict { .. }) => Ok(Found::Failed),

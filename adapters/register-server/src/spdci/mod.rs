@@ -1,13 +1,17 @@
 //! The social register as a registry of SPDCI: families and their members (Social Registry), and
-//! who is entitled to a benefit (IBR).
+//! who is supported (IBR).
 //!
 //! ```text
-//! profile ──► Social::register ──► store: family, event ──► spdci (searches, events)
+//! final rating, monitoring ──► store: application, profile, what has happened ──► spdci (searches, events)
 //! ```
 //!
-//! A family stands in the register once a profile of it has been assembled; a later profile replaces
-//! it. Answers are made from what is stored and ask no source.
+//! A family is a record from the final rating on that grants support; each month's monitoring that
+//! finds something replaces what it shows, and a stop or the end of support changes its status.
+//! Records are the register's own applications with the profile of their last rating, so there is
+//! no second copy to fall behind. Answers are made from what is stored and ask no source.
 
+mod enrolment;
+mod events;
 mod family;
 mod records;
 mod registry;

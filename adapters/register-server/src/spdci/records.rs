@@ -5,24 +5,24 @@ use register::answers::Person;
 use register::composition::{Member, Role};
 use register::decision::{Clause, Decision};
 use register::profile::Profile;
-use schemas::clock::UnixMillis;
 use schemas::pinfl::{Pinfl, Sex};
 use serde_json::{Value as Json, json};
 use spdci::filter::{Attributes, Value};
 use spdci::registry::Entry;
 
-use super::family::{Enrolment, Family};
+use super::enrolment::Enrolment;
+use super::family::Family;
 
 const SOCIAL: &str = "https://schema.spdci.org/extensions/social/v1/";
 const BENEFICIARIES: &str = "https://schema.spdci.org/extensions/ibr/v1";
 
 /// The family as Group. `asked` is the member by whom it was found, else its head.
-pub(crate) fn group(family: &Family, asked: Option<Pinfl>, today: Date) -> Option<Entry> {
+pub(crate) fn group(family: &Family, asked: Option<Pinfl>, today: Date) -> Entry {
     let profile = &family.profile;
-    let head = family.applicant()?;
+    let head = family.applicant();
     let members: Vec<Json> =
         profile.family.members.iter().map(|member| member_record(family, member)).collect();
-    let score = poverty_score(profile);
+    let (score, standing) = (poverty_score(profile), family.standing(today));
     let place = person(profile, head).and_then(|person| person.address.as_ref());
     let mut record = json!({
         "@context": {"@vocab": SOCIAL}, "@type": "Group", "@id": urn(&family.id),
@@ -31,9 +31,9 @@ pub(crate) fn group(family: &Family, asked: Option<Pinfl>, today: Date) -> Optio
         "group_type": "3",
         "group_size": members.len(), "group_head_info": members.first(),
         "member_list": members,
-        "registration_date": family.registered_at.to_rfc3339(),
+        "registration_date": midnight(family.registered_on()),
         "last_updated": profile.assembled_at.to_rfc3339(),
-        "additional_attributes": [{"outcome": outcome(profile)}],
+        "additional_attributes": [{"outcome": outcome(profile), "status": standing.word()}],
     });
     if let (Some(score), Json::Object(record)) = (score, &mut record) {
         record.insert("poverty_score".to_owned(), score.into());
@@ -44,7 +44,7 @@ pub(crate) fn group(family: &Family, asked: Option<Pinfl>, today: Date) -> Optio
         let address = json!([{"region": place.region, "locality": place.district}]);
         record.insert("address".to_owned(), address);
     }
-    let mut attributes = common(family, asked.unwrap_or(head));
+    let mut attributes = common(family, asked.unwrap_or(head), today);
     let size = i64::try_from(profile.family.members.len()).unwrap_or(i64::MAX);
     attributes.insert("group_size".to_owned(), Value::Number(size));
     attributes.insert("outcome".to_owned(), text(outcome(profile)));
@@ -56,13 +56,13 @@ pub(crate) fn group(family: &Family, asked: Option<Pinfl>, today: Date) -> Optio
         attributes.insert("region".to_owned(), text(&place.region));
         attributes.insert("location".to_owned(), text(&place.district));
     }
-    Some(Entry { record, attributes })
+    Entry { record, attributes }
 }
 
 /// Each member of the family as Member.
 pub(crate) fn members(family: &Family, today: Date) -> Vec<Entry> {
     let entry = |member: &Member| {
-        let mut attributes = common(family, member.pinfl);
+        let mut attributes = common(family, member.pinfl, today);
         attributes.insert("age".to_owned(), Value::Number(member.pinfl.age_on(today).into()));
         attributes.insert("birth_date".to_owned(), text(&member.born.to_string()));
         attributes.insert("sex".to_owned(), text(sex(member.pinfl)));
@@ -72,11 +72,12 @@ pub(crate) fn members(family: &Family, today: Date) -> Vec<Entry> {
     family.profile.family.members.iter().map(entry).collect()
 }
 
-/// The head of an entitled family as Beneficiary; `None` for another family.
-pub(crate) fn beneficiary(family: &Family) -> Option<Entry> {
+/// The head of the family as Beneficiary, also when its support is stopped or over.
+pub(crate) fn beneficiary(family: &Family, today: Date) -> Option<Entry> {
     let head = family.profile.family.members.first()?;
-    let Decision::Eligible(entitlement) = &family.profile.assessment.decision else { return None };
-    let enrolled = family.profile.assessment.decision_date.to_string();
+    let entitlement = family.entitlement()?;
+    let enrolled = family.registered_on().to_string();
+    let status = family.standing(today).code();
     let record = json!({
         "@context": {"@vocab": BENEFICIARIES}, "@type": "Beneficiary", "@id": urn(&family.id),
         // 3 is a family (spdci/schemas, GroupTypeEnum).
@@ -84,18 +85,18 @@ pub(crate) fn beneficiary(family: &Family) -> Option<Entry> {
         "member": member_record(family, head),
         "programme_identifier": [identifier("PROGRAMME", &entitlement.category)],
         "enrollment_date": enrolled,
-        // 1 is active (spdci/schemas, EnrollmentStatusEnum).
-        "enrollment_status": "1",
+        "enrollment_status": status,
+        "status_change_date": [family.changed_on(today).to_string()],
         "benefits": [{
             "benefit_type": "cash", "benefit_date": enrolled,
             "benefit_value": format!("UZS {}", entitlement.monthly_soum.amount()),
             "benefit_frequency": "monthly", "benefit_months": entitlement.months,
         }],
     });
-    let mut attributes = common(family, head.pinfl);
+    let mut attributes = common(family, head.pinfl, today);
     attributes.insert("person_identifier".to_owned(), text(head.pinfl.as_str()));
     attributes.insert("programme_identifier".to_owned(), text(&entitlement.category));
-    attributes.insert("enrollment_status".to_owned(), text("1"));
+    attributes.insert("enrollment_status".to_owned(), text(status));
     attributes.insert("enrollment_date".to_owned(), text(&enrolled));
     Some(Entry { record, attributes })
 }
@@ -142,19 +143,20 @@ fn member_record(family: &Family, member: &Member) -> Json {
         "identifier": identifier("UIN", pinfl.as_str()),
         "member_identifier": [identifier("UIN", pinfl.as_str())],
         "demographic_info": demographic,
-        "registration_date": family.registered_at.to_rfc3339(),
+        "registration_date": midnight(family.registered_on()),
         "last_updated": family.profile.assembled_at.to_rfc3339(),
         "additional_attributes": [{"family": family.id, "role": role(member.role)}],
     })
 }
 
-fn common(family: &Family, uin: Pinfl) -> Attributes {
-    let day = |at: UnixMillis| text(at.to_rfc3339().get(..10).unwrap_or_default());
+fn common(family: &Family, uin: Pinfl, today: Date) -> Attributes {
+    let updated = family.profile.assembled_at.to_rfc3339();
     Attributes::from([
         ("uin".to_owned(), text(uin.as_str())),
         ("group_identifier".to_owned(), text(&family.id)),
-        ("registration_date".to_owned(), day(family.registered_at)),
-        ("last_updated".to_owned(), day(family.profile.assembled_at)),
+        ("status".to_owned(), text(family.standing(today).word())),
+        ("registration_date".to_owned(), text(&family.registered_on().to_string())),
+        ("last_updated".to_owned(), text(updated.get(..10).unwrap_or_default())),
     ])
 }
 
@@ -162,8 +164,13 @@ fn identifier(kind: &str, value: &str) -> Json {
     json!({"@type": "Identifier", "identifier_type": kind, "identifier_value": value})
 }
 
+/// A day as the moment that SPDCI's fields want.
+fn midnight(day: Date) -> String {
+    format!("{day}T00:00:00Z")
+}
+
 fn urn(id: &str) -> String {
-    format!("urn:uuid:{id}")
+    format!("urn:family:{id}")
 }
 
 fn text(value: &str) -> Value {

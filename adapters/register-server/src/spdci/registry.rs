@@ -1,10 +1,12 @@
 //! The families as a registry: searches over what is stored, events, reported enrolments.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use register::profile::Profile;
-use register_store::{Changes, Store, StoreError, StoreQuery, Stored};
+use register::application::Application;
+use register::day::tashkent_day;
+use register_store::{Changes, Store, StoreError, StoreQuery};
 use schemas::clock::Clock;
 use schemas::pinfl::Pinfl;
 use serde_json::Value as Json;
@@ -15,19 +17,22 @@ use spdci::registry::{
 };
 use uuid::Uuid;
 
-use super::family::{Enrolment, Family, Happened, Latest, sorted};
+use super::enrolment::Enrolment;
+use super::events::{
+    self, ENROLLED, EVENTS, Happened, NEW_MEMBER, REGISTERED, STATUS_CHANGED, UPDATED,
+};
+use super::family::Family;
 use super::records;
+use crate::applications::documents::Filed;
 
 /// Families gone through by one search that names no person.
 const FAMILIES_MAX_COUNT: usize = 2_000;
-/// Attempts to register a family while others are registered too.
-const ATTEMPTS_MAX_COUNT: usize = 8;
+/// Applications read at a time.
+const PAGE_COUNT: usize = 200;
 const SOCIAL: &str = "ns:org:RegistryType:Social";
 const IBR: &str = "ns:org:RegistryType:IBR";
 const GROUP: &str = "Group";
 const MEMBER: &str = "Member";
-const REGISTERED: &str = "REGISTER";
-const NEW_MEMBER: &str = "NewHouseHoldMember";
 
 /// The social register as a registry. Cheap to clone; clones are one register.
 #[derive(Clone, Debug)]
@@ -38,95 +43,61 @@ pub struct Social {
 }
 
 impl Social {
-    /// A register on a store.
+    /// The register on its store.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock, description: description() }
     }
 
-    /// Registers the family of a profile, or replaces what was known of it.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn register(&self, profile: &Profile) -> Result<(), StoreError> {
-        let Some(head) = profile.family.members.first().map(|member| member.pinfl) else {
-            return Ok(());
-        };
-        let mut attempts = 1;
-        loop {
-            match self.try_register(head, profile).await {
-                Err(StoreError::Conflict { .. }) if attempts < ATTEMPTS_MAX_COUNT => attempts += 1,
-                done => return done,
-            }
-        }
-    }
-
-    async fn try_register(&self, head: Pinfl, profile: &Profile) -> Result<(), StoreError> {
-        let known =
-            self.store.find::<Family>(StoreQuery::person("applicant", head).limit(1)).await?;
-        let known = known.into_iter().next();
-        let known_event = known.as_ref().map(|known| grown(&known.value.profile, profile));
-        let (family, changes) = match known {
-            Some(mut known) => {
-                known.value.profile = profile.clone();
-                (known.value.id.clone(), Changes::new().update(&known)?)
-            }
-            None => {
-                let id = Uuid::new_v4().to_string();
-                let registered_at = profile.assembled_at;
-                let family = Family { id: id.clone(), registered_at, profile: profile.clone() };
-                (id, Changes::new().insert(&family)?)
-            }
-        };
-        let event = match known_event {
-            None => Some(REGISTERED),
-            Some(true) => Some(NEW_MEMBER),
-            Some(false) => None,
-        };
-        let changes = match event {
-            Some(event) => self.happened(changes, event, family).await?,
-            None => changes,
-        };
-        self.store.commit(changes).await
-    }
-
-    async fn happened(
+    /// Adds to a commit what partners are told of a step of an application.
+    pub(crate) fn tell(
         &self,
         changes: Changes,
-        event: &str,
-        family: String,
+        before: &Application,
+        after: &Application,
     ) -> Result<Changes, StoreError> {
-        let latest = self.store.get::<Latest>("latest").await?;
-        let sequence = latest.as_ref().map_or(1, |latest| latest.value.sequence.saturating_add(1));
-        let happened = Happened { sequence, event: event.to_owned(), family };
-        let changes = changes.insert(&happened)?;
-        let value = Latest { sequence };
-        match latest {
-            Some(latest) => changes.update(&Stored { value, ..latest }),
-            None => changes.insert(&value),
-        }
+        events::note(changes, (before, after), self.clock.now())
     }
 
-    /// The families that a search may mean: by the person it names, else all of them.
+    /// The families that a search may mean: by the person it names, else all of them; of one
+    /// applicant's applications the last.
     async fn candidates(&self, asked: Option<Pinfl>) -> Result<Vec<Family>, RegistryFault> {
-        let mut families: Vec<Family> = Vec::new();
-        loop {
-            let query = match asked {
-                Some(pinfl) => StoreQuery::person("member", pinfl),
-                None => StoreQuery::all(),
-            };
-            let query = match families.last() {
-                Some(last) => query.after_id(&last.id),
-                None => query,
-            };
-            let page = self.store.find::<Family>(query.limit(200)).await.map_err(|e| fault(&e))?;
-            if page.is_empty() {
-                return Ok(families);
+        let queries = match asked {
+            Some(pinfl) => vec![StoreQuery::person("member", pinfl)],
+            None => vec![
+                StoreQuery::equal("state", "registered"),
+                StoreQuery::equal("state", "stopped"),
+            ],
+        };
+        let mut families: BTreeMap<Pinfl, Family> = BTreeMap::new();
+        for query in queries {
+            let mut last = String::new();
+            loop {
+                let page = query.clone().after_id(&last).limit(PAGE_COUNT);
+                let page = self.store.find::<Filed>(page).await.map_err(|e| fault(&e))?;
+                let Some(filed) = page.last() else { break };
+                last = filed.value.0.id().to_owned();
+                for filed in page {
+                    let Some(family) = self.family(filed.value.0).await? else { continue };
+                    let known = families.get(&family.applicant());
+                    let day = |family: &Family| family.application.filed_on();
+                    if known.is_none_or(|known| day(known) < day(&family)) {
+                        families.insert(family.applicant(), family);
+                    }
+                }
+                if families.len() > FAMILIES_MAX_COUNT {
+                    return Err(RegistryFault::TooMany);
+                }
             }
-            families.extend(page.into_iter().map(|stored| stored.value));
-            if families.len() > FAMILIES_MAX_COUNT {
-                return Err(RegistryFault::TooMany);
-            }
+        }
+        Ok(families.into_values().collect())
+    }
+
+    /// The family of an application; `None` when it is no record, or erased.
+    async fn family(&self, application: Application) -> Result<Option<Family>, RegistryFault> {
+        match Family::read(&self.store, application).await {
+            Err(StoreError::Erased { .. }) => Ok(None),
+            read => read.map_err(|error| fault(&error)),
         }
     }
 
@@ -148,10 +119,10 @@ impl Social {
         let today = self.today();
         let families = self.candidates(asked).await?;
         Ok(match kind.name.as_str() {
-            GROUP => families.iter().filter_map(|f| records::group(f, asked, today)).collect(),
+            GROUP => families.iter().map(|f| records::group(f, asked, today)).collect(),
             BENEFICIARY => {
                 let mut entries: Vec<_> =
-                    families.iter().filter_map(records::beneficiary).collect();
+                    families.iter().filter_map(|f| records::beneficiary(f, today)).collect();
                 entries.extend(self.enrolments(asked).await?.iter().map(records::reported));
                 entries
             }
@@ -159,17 +130,28 @@ impl Social {
         })
     }
 
-    /// Today in Tashkent, UTC+5 all year.
     fn today(&self) -> Date {
-        let moment = self.clock.now().plus(std::time::Duration::from_secs(5 * 3600));
-        moment.to_rfc3339().get(..10).and_then(|date| date.parse().ok()).unwrap_or(Date::MAX)
+        tashkent_day(self.clock.now())
     }
 }
 
-/// Whether somebody belongs to the family now who did not before.
-fn grown(before: &Profile, now: &Profile) -> bool {
-    let known = |pinfl: Pinfl| before.family.members.iter().any(|member| member.pinfl == pinfl);
-    now.family.members.iter().any(|member| !known(member.pinfl))
+/// The records that an event is about.
+fn told(happened: &Happened, family: &Family, today: Date) -> Vec<Event> {
+    let of_kind = |kind: &str, entry| Event {
+        sequence: happened.sequence,
+        event_type: happened.event.clone(),
+        kind: kind.to_owned(),
+        entry,
+    };
+    let mut told = Vec::new();
+    if [REGISTERED, NEW_MEMBER, UPDATED].contains(&happened.event.as_str()) {
+        told.push(of_kind(GROUP, records::group(family, None, today)));
+        told.extend(records::members(family, today).into_iter().map(|e| of_kind(MEMBER, e)));
+    }
+    if [UPDATED, ENROLLED, STATUS_CHANGED].contains(&happened.event.as_str()) {
+        told.extend(records::beneficiary(family, today).map(|e| of_kind(BENEFICIARY, e)));
+    }
+    told
 }
 
 impl Registry for Social {
@@ -203,35 +185,24 @@ impl Registry for Social {
         after: u64,
         limit_count: usize,
     ) -> Result<(Vec<Event>, u64), RegistryFault> {
-        let from = sorted(after.saturating_add(1));
-        let query = StoreQuery::range("sequence", from, sorted(u64::MAX)).limit(limit_count);
-        let happened = self.store.find::<Happened>(query).await.map_err(|e| fault(&e))?;
+        let happened = events::after(&self.store, after, limit_count).await;
         let (mut events, mut until) = (Vec::new(), after);
-        for happened in happened.into_iter().map(|stored| stored.value) {
+        for happened in happened.map_err(|e| fault(&e))? {
             until = happened.sequence;
-            let family = match self.store.get::<Family>(&happened.family).await {
-                Ok(Some(family)) => family.value,
+            let filed = match self.store.get::<Filed>(&happened.application).await {
+                Ok(Some(filed)) => filed.value.0,
                 // Erased since: there is nothing to tell.
                 Ok(None) | Err(StoreError::Erased { .. }) => continue,
                 Err(error) => return Err(fault(&error)),
             };
-            let today = self.today();
-            let of_kind = |kind: &str, entry| Event {
-                sequence: happened.sequence,
-                event_type: happened.event.clone(),
-                kind: kind.to_owned(),
-                entry,
-            };
-            events.extend(records::group(&family, None, today).map(|entry| of_kind(GROUP, entry)));
-            let members = records::members(&family, today).into_iter();
-            events.extend(members.map(|entry| of_kind(MEMBER, entry)));
+            let family = self.family(filed).await?;
+            events.extend(family.iter().flat_map(|family| told(&happened, family, self.today())));
         }
         Ok((events, until))
     }
 
     async fn latest(&self) -> Result<u64, RegistryFault> {
-        let latest = self.store.get::<Latest>("latest").await.map_err(|error| fault(&error))?;
-        Ok(latest.map_or(0, |latest| latest.value.sequence))
+        events::latest(&self.store).await.map_err(|error| fault(&error))
     }
 
     async fn enrol(
@@ -285,6 +256,7 @@ fn description() -> Description {
     let common = |kind: RecordKind| {
         kind.attribute_of("uin", Text)
             .attribute_of("group_identifier", Text)
+            .attribute_of("status", Text)
             .attribute_of("registration_date", Day)
             .attribute_of("last_updated", Day)
             .identified_by("UIN", "uin")
@@ -311,6 +283,6 @@ fn description() -> Description {
         .attribute_of("programme_identifier", Text)
         .attribute_of("enrollment_status", Text)
         .attribute_of("enrollment_date", Day);
-    let events = vec![REGISTERED.to_owned(), NEW_MEMBER.to_owned()];
+    let events = EVENTS.map(str::to_owned).to_vec();
     Description { kinds: vec![member, group, beneficiary], events }
 }

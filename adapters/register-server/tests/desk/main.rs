@@ -13,6 +13,8 @@ mod cases;
 #[allow(dead_code, reason = "the tests of profiles use the rest")]
 #[path = "../profiles/fake_hub.rs"]
 mod fake_hub;
+#[path = "../kept/embedded.rs"]
+mod kept;
 mod life_events;
 mod office;
 mod proposals;

@@ -54,11 +54,8 @@ async fn hub_of(sample: Sample) -> (Arc<Hub>, String, JoinSet<()>) {
 
 fn desk_config(folder: &Path) -> String {
     let path = |name: &str| folder.join(name).display().to_string();
-    let mut text = format!(
-        "[store]\ndirectory = \"{}\"\n[card]\nkey_file = \"{}\"\n",
-        path("store"),
-        path("card.pem")
-    );
+    let mut text = crate::kept::section(&folder.join("store"));
+    text.push_str(&format!("[card]\nkey_file = \"{}\"\n", path("card.pem")));
     let officers = [
         (WORKER, "caseworker", Some(DISTRICT)),
         (HEAD, "supervisor", Some(DISTRICT)),

@@ -9,9 +9,13 @@
 
 mod applications;
 mod assembling;
+mod disk;
 mod fake_hub;
 mod faults;
+#[path = "../kept/embedded.rs"]
+mod kept;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]
 mod sample;
+mod social;
 mod tls;

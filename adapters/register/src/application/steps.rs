@@ -140,14 +140,14 @@ impl Application {
 
     /// Takes the rating of a month's monitoring. Another category or share, or none, stops the
     /// support from that month on, and a notice is due; another amount of the same (a child grows up) changes the amount (I).
-    /// A pending one changes nothing: absent sources stop nobody.
+    /// A pending one changes nothing: absent sources stop nobody. `members` are those that it found.
     ///
     /// # Errors
     /// [`NotAllowed::OutOfTurn`] when the family is not supported in the month or was monitored.
     pub fn monitor(
         mut self,
-        month: Month,
-        rating: Rating,
+        (month, rating): (Month, Rating),
+        members: BTreeSet<Pinfl>,
         timetable: &Timetable,
     ) -> Result<Self, NotAllowed> {
         let step = "a rating of the month's monitoring";
@@ -157,6 +157,9 @@ impl Application {
         }
         let (on, outcome) = (rating.on, rating.outcome.clone());
         self.keep(rating)?;
+        if outcome != Outcome::Pending {
+            self.members = members;
+        }
         let State::Registered { entitlement, .. } = &mut self.state else {
             return Err(self.out_of_turn(step));
         };

@@ -164,7 +164,7 @@ proptest! {
                     rating(Stage::Final, today, outcome), members(), &timetable()),
                 Step::SendNotice => before.clone().send_notice(today),
                 Step::Monitor(outcome) => before.clone().monitor(
-                    month, rating(Stage::Monitoring(month), today, outcome), &timetable()),
+                    (month, rating(Stage::Monitoring(month), today, outcome)), members(), &timetable()),
             };
             let Ok(after) = tried else { continue };
             prop_assert!(may_follow(before.state(), &step, after.state(), month), "{:?} {:?}", step, after.state());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use federation::stamps::Timestamps;
-use federation::{Federation, Layout, Options, lay_out};
+use federation::{Federation, Layout, Options, lay_out, life_events};
 use fixtures::{Databases, Population, Progress, REFERENCE_DATE, Written};
 use register::source::{Absence, AbsenceCause};
 use schemas::clock::Clock;
@@ -115,6 +115,7 @@ impl Demo {
         let options =
             Options { witness_quorum, witness_seconds, timestamps, ..Options::all(clock.now()) };
         let layout = lay_out(&dir, &options)?;
+        life_events::wire(&layout)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
         let people = Population::new(self.seed, self.households, REFERENCE_DATE)?;
         let databases = Databases::in_folder(&layout.dir.join("databases"));

@@ -110,7 +110,7 @@ pub(super) async fn read_answer_trail(
     let template = trail.record.endpoint.as_deref().and_then(|e| e.split_once(' '));
     let pattern = template.and_then(|(_, template)| PathPattern::parse(template).ok());
     let Some(pattern) = pattern.filter(|_| !locators.is_empty()) else { return };
-    let in_body = locators.iter().any(|locator| matches!(locator, SubjectLocator::Body(_)));
+    let in_body = locators.iter().any(SubjectLocator::is_in_body);
     let bytes = if in_body { body.read_whole().await.ok() } else { None };
     let json = bytes.and_then(|bytes| strict_json::parse(&bytes).ok());
     let query = request.query.as_deref();

@@ -59,7 +59,7 @@ impl<'a> ProvenHead<'a> {
         let name = endpoint.map_or_else(|| format!("{method} /**"), Endpoint::name);
         trail.record.endpoint = Some(name.clone());
         let locators = endpoint.map_or_else(Vec::new, |endpoint| endpoint.subjects.clone());
-        let in_body = locators.iter().any(|locator| matches!(locator, SubjectLocator::Body(_)));
+        let in_body = locators.iter().any(SubjectLocator::is_in_body);
         // Who may not call is refused before its body is read, unless the body names the people.
         let (right, body, json) = if in_body {
             let (body, json) = self.receive_body(hub, endpoint, body).await?;
@@ -122,7 +122,7 @@ impl<'a> ProvenHead<'a> {
         let rules = SpoolRules { dir: &hub.spool_dir, limit_bytes, hashes: Hashes::Both };
         let body = spool::receive(body, rules).await.map_err(|error| body_problem(&error))?;
         self.verified.body_digest_matches(body.sha256())?;
-        if !held || body.length() == 0 {
+        if !held || endpoint.is_some_and(Endpoint::is_opaque) || body.length() == 0 {
             return Ok((body, None));
         }
         let whole = body.read_whole().await.map_err(|error| body_problem(&error))?;
