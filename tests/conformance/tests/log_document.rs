@@ -116,8 +116,9 @@ async fn recipe_and_commands_verify_the_logs_of_two_hubs_and_the_central_server_
         let said = outsider.commands(&log, &key);
         assert_eq!(said.code, Some(0), "{}", said.text);
         assert!(said.text.ends_with("VERIFIED\n"), "{}", said.text);
-        // Go opens a hub's cosigned checkpoint like any other and finds it on the log's way.
-        assert_eq!(said.text.contains("consistency: "), key != central_key, "{}", said.text);
+        // Go opens a cosigned checkpoint like any other and finds it on the log's way. The central server's
+        // is there once a hub has been asked for it, which these do after a while.
+        assert!(said.text.contains("consistency: ") || key == central_key, "{}", said.text);
     }
     let crossed = outsider.commands(&hub(CONSUMER), &key("UZ/GOV/TAX"));
     assert_eq!(crossed.code, Some(1), "{}", crossed.text);
