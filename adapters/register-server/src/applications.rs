@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /applications` `{"pinfl": "…"}` | files an application of today, with its preliminary rating |
+//! | `POST /applications` `{"pinfl": "…"}` | files an application of today, or of `filed_on`, with its preliminary rating |
 //! | `GET /applications/{id}` | shows it with what is to be done next |
 //! | `POST /applications/{id}/questionnaire` | takes the home questionnaire |
 //! | `POST /applications/{id}/final-rating` | asks the sources again and rates finally |
@@ -16,11 +16,11 @@
 //! One application per family and month holds by claims: a document for each member and month, whose
 //! id only one application can have. It is written in the commit that files the application.
 
-mod documents;
+pub(crate) mod documents;
 mod filing;
 mod lists;
 pub(crate) mod monitoring;
-mod refusal;
+pub(crate) mod refusal;
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ use crate::server::StartError;
 /// What the handlers of applications share.
 pub(crate) struct Applications {
     pub(crate) store: Store,
-    timetable: Timetable,
+    pub(crate) timetable: Timetable,
     /// Wakes the task of monitoring.
     wake: Notify,
 }

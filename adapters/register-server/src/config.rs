@@ -264,11 +264,7 @@ impl RegisterConfig {
     /// [`ConfigError`] says which key to change and how.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
-        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)?;
-        if let Some(payments) = &mut config.payments {
-            payments.database = path.parent().unwrap_or(Path::new("")).join(&payments.database);
-        }
-        Ok(config)
+        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
     }
 
     /// Reads and checks a configuration.
@@ -326,6 +322,8 @@ impl RegisterConfig {
         let needed = self.card.is_some() || !self.officers.is_empty();
         let kept = self.store.is_some() || (!needed && self.event_sources.is_empty());
         require(kept, "store", "say where to keep cases, cards and life events")?;
+        let books = self.payments.is_none() || self.store.is_some();
+        require(books, "store", "say where to keep the books of the payments")?;
         if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
             let repair = "give exactly one of directory and postgres, and a key_file to postgres";
             require(false, "store", repair)?;
@@ -521,6 +519,10 @@ wave = 2
         let desk = [
             ("[[officers]]\nid = \"a\"\nrole = \"officer\"", "store"),
             ("[card]\nkey_file = \"k\"", "store"),
+            (
+                "[payments]\npurpose = \"p\"\ntreasury = \"UZ/GOV/T/t/t\"\nbank = \"UZ/BANK/B/b/b\"",
+                "store",
+            ),
             ("[store]\nkey_file = \"k\"", "store"),
             (
                 "[store]\ndirectory = \"s\"\n[[officers]]\nid = \"a\"\nrole = \"caseworker\"",

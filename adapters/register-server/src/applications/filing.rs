@@ -30,13 +30,16 @@ use crate::hub_client::Ticket;
 #[serde(deny_unknown_fields)]
 struct FilingRequest {
     pinfl: String,
+    /// The day on which a paper application was handed in; today when left out.
+    #[serde(default)]
+    filed_on: Option<Date>,
     /// Incomes that no source knows, as for a profile.
     #[serde(default)]
     declared: Vec<Declared>,
 }
 
 impl Register {
-    pub(super) fn kept(&self) -> Result<&Applications, Refusal> {
+    pub(crate) fn kept(&self) -> Result<&Applications, Refusal> {
         self.applications.as_ref().ok_or(Refusal::NoStore)
     }
 
@@ -75,20 +78,23 @@ pub(super) async fn file(
     let applications = register.kept()?;
     let shape = |_| {
         Refusal::Shape(
-            "send {\"pinfl\": \"14 digits\"}, with \"declared\" incomes if there are any",
+            "send {\"pinfl\": \"14 digits\"}, with \"filed_on\" and \"declared\" incomes if there are any",
         )
     };
     let request: FilingRequest = serde_json::from_slice(&body).map_err(shape)?;
     let applicant: Pinfl = request.pinfl.parse().map_err(api::Refusal::from)?;
-    let today = register.today();
+    let day = request.filed_on.unwrap_or_else(|| register.today());
+    if day > register.today() {
+        return Err(Refusal::Shape("`filed_on` is a day that has come"));
+    }
     // Before any source is asked.
-    applications.timetable.counts_for(today)?;
+    applications.timetable.counts_for(day)?;
     let ticket = ticket(&headers)?;
     let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
-    let rated = register.rate(applicant, today, request.declared, &ticket).await?;
+    let rated = register.rate(applicant, day, request.declared, &ticket).await?;
     let (id, members) = (Uuid::new_v4().to_string(), rated.members());
     let filing = Filing { id, applicant, members };
-    let rating = rated.rating(Stage::Preliminary, today);
+    let rating = rated.rating(Stage::Preliminary, day);
     let application = Application::file(filing, rating, &applications.timetable)?;
 
     let mut changes = Changes::new().insert(&rated.snapshot)?;

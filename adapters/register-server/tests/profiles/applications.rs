@@ -25,7 +25,7 @@ use crate::fake_hub::{Hub, config, read_profile};
 use crate::sample::{FATHER, MOTHER, SOURCES, Sample, plain_answer};
 
 /// A register with a store, before a fake hub.
-struct Office {
+pub(crate) struct Office {
     hub: Arc<Hub>,
     register: RunningRegister,
     clock: Clock,
@@ -38,20 +38,30 @@ fn clock(day: &str) -> Clock {
 
 impl Office {
     async fn open(sample: Sample, store: &Path, day: &str) -> Self {
+        Self::configured(sample, store, day, "").await
+    }
+
+    /// As [`Office::open`], with more of a configuration.
+    pub(crate) async fn configured(sample: Sample, store: &Path, day: &str, more: &str) -> Self {
         let hub = Hub::new(sample, &[]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = hub.router();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let store = format!("[store]\ndirectory = \"{}\"\n", store.display());
+        let store = format!("[store]\ndirectory = \"{}\"\n{more}\n", store.display());
         let config = RegisterConfig::parse(&config(&format!("http://{address}"), &store)).unwrap();
         let clock = clock(day);
         let register = start(config, clock.clone()).await.unwrap();
         Self { hub, register, clock, _tasks: tasks }
     }
 
-    async fn call(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
         let (status, text) = self.text(method, path, body).await;
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
@@ -69,33 +79,50 @@ impl Office {
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(Method::POST, path, &body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
     }
 
-    async fn get(&self, path: &str) -> Value {
+    /// POST without a body.
+    pub(crate) async fn bare_post(&self, path: &str) -> (StatusCode, Value) {
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let uri = format!("http://{}{path}", self.register.address);
+        let answer = client.request(http::Request::post(uri).body(Full::default()).unwrap());
+        let answer = answer.await.unwrap();
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, answer) = self.call(Method::GET, path, &Value::Null).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
     }
 
     /// Asserts that a request is refused so, and that the text names nobody.
-    async fn refused(&self, path: &str, body: Value, status: u16, problem: &str) -> Value {
+    pub(crate) async fn refused(
+        &self,
+        path: &str,
+        body: Value,
+        status: u16,
+        problem: &str,
+    ) -> Value {
         let (found, answer) = self.call(Method::POST, path, &body).await;
         assert_eq!((found.as_u16(), &answer["type"]), (status, &json!(problem)), "{answer}");
         assert!(!answer.to_string().contains(FATHER));
         answer
     }
 
-    async fn file(&self, pinfl: &str) -> String {
+    pub(crate) async fn file(&self, pinfl: &str) -> String {
         let answer = self.post("/applications", json!({"pinfl": pinfl})).await;
         answer["application"]["id"].as_str().unwrap().to_owned()
     }
 
     /// Files, visits and rates in one day; gives the identifier.
-    async fn register(&self, pinfl: &str, day: &str) -> String {
+    pub(crate) async fn register(&self, pinfl: &str, day: &str) -> String {
         let id = self.file(pinfl).await;
         self.visit(&id, day).await;
         let rated = self.post(&format!("/applications/{id}/final-rating"), json!({})).await;
@@ -103,17 +130,17 @@ impl Office {
         id
     }
 
-    async fn visit(&self, id: &str, day: &str) -> Value {
+    pub(crate) async fn visit(&self, id: &str, day: &str) -> Value {
         let visit = json!({"visited_on": day, "family_confirmed": true, "note": ""});
         self.post(&format!("/applications/{id}/questionnaire"), visit).await
     }
 
-    fn days_later(&self, days: u64) {
+    pub(crate) fn days_later(&self, days: u64) {
         self.clock.advance(Duration::from_secs(days * 24 * 3600));
     }
 
     /// Waits until a month's monitoring stands like this.
-    async fn monitored(&self, month: &str, reached: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn monitored(&self, month: &str, reached: impl Fn(&Value) -> bool) -> Value {
         let watch = async {
             loop {
                 let progress = self.get(&format!("/monitoring/{month}")).await;
@@ -128,13 +155,13 @@ impl Office {
 }
 
 /// Lone people without income, each a family.
-fn people(count: u16) -> Vec<String> {
+pub(crate) fn people(count: u16) -> Vec<String> {
     let born = Date::constant(1980, 2, 3);
     let person = |serial| Pinfl::compose(Sex::Female, born, 7, serial).unwrap().to_string();
     (1..=count).map(person).collect()
 }
 
-fn sample_of(people: &[String]) -> Sample {
+pub(crate) fn sample_of(people: &[String]) -> Sample {
     let mut sample = Sample::worked_example();
     for person in people {
         for (source, kind) in SOURCES {

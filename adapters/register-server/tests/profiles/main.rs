@@ -11,6 +11,7 @@ mod applications;
 mod assembling;
 mod fake_hub;
 mod faults;
+mod payments;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]
 mod sample;
