@@ -157,7 +157,11 @@ impl Application {
 
 /// A ticket for the calls of one profile, which name who asks.
 pub(crate) fn ticket(headers: &HeaderMap) -> Result<Ticket, Refusal> {
-    let user = headers.get(USER_ID).cloned();
+    ticket_of(headers.get(USER_ID).cloned())
+}
+
+/// As [`ticket`], of an officer.
+pub(crate) fn ticket_of(user: Option<HeaderValue>) -> Result<Ticket, Refusal> {
     if user.as_ref().is_some_and(|user| user.len() > CODE_MAX_BYTES || user.to_str().is_err()) {
         return Err(Refusal::User);
     }

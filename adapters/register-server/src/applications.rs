@@ -33,6 +33,10 @@ use tokio::sync::Notify;
 use crate::api::Register;
 use crate::server::StartError;
 
+pub(crate) use documents::Filed;
+pub(crate) use filing::file_application;
+pub(crate) use refusal::Refusal;
+
 /// What the handlers of applications share.
 pub(crate) struct Applications {
     pub(crate) store: Store,

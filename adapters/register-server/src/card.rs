@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
 use jiff::civil::Date;
 use register::access::Operation;
+use register::application::{Application, Award};
 use register::card::answer::{StatusRequest, Unsigned, key_id};
 use register::card::{Card, CardState, CardStatus, CardStep, Pseudonym, Received, Taking};
 use register::ecase::Ground;
@@ -23,11 +24,13 @@ use register::money::Soum;
 use register_store::{Changes, Store, StoreError, StoreQuery, Stored};
 use schemas::clock::UnixMillis;
 use schemas::encoding::base64url;
+use schemas::pinfl::Pinfl;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::desk::{CardKey, Desk, Problem, client, pinfl, read};
+use crate::applications::Filed;
+use crate::desk::{CardKey, Desk, Matter, Problem, Turn, client, pinfl, read};
 
 pub(crate) use documents::{CardDocument, ReceivedDocument, StatusDocument};
 
@@ -99,20 +102,69 @@ pub(crate) async fn update(
     changes: Changes,
     stored: &Stored<CardDocument>,
 ) -> Result<Changes, StoreError> {
-    let status = stored.value.0.status();
-    let changes = changes.update(stored)?;
-    match desk.store.get::<StatusDocument>(&status.id).await? {
-        Some(mut seen) => {
-            seen.value = StatusDocument(status);
-            changes.update(&seen)
-        }
-        None => changes.insert(&StatusDocument(status)),
+    let card = &stored.value.0;
+    // The status is read before the awards: a decision that comes between changes it too, and one of
+    // both commits is refused.
+    let seen = desk.store.get::<StatusDocument>(&card.pseudonym.status_id()).await?;
+    let awards = awards(&desk.store, card.holder, None).await?;
+    answer_as(changes.update(stored)?, seen, card.status(&awards))
+}
+
+/// Adds what a card answers from now on.
+fn answer_as(
+    changes: Changes,
+    seen: Option<Stored<StatusDocument>>,
+    status: CardStatus,
+) -> Result<Changes, StoreError> {
+    let status = StatusDocument(status);
+    match seen {
+        Some(Stored { version, .. }) => changes.update(&Stored { value: status, version }),
+        None => changes.insert(&status),
     }
 }
 
-fn insert(changes: Changes, card: Card) -> Result<Changes, StoreError> {
-    let status = StatusDocument(card.status());
+async fn insert(store: &Store, changes: Changes, card: Card) -> Result<Changes, StoreError> {
+    let status = StatusDocument(card.status(&awards(store, card.holder, None).await?));
     changes.insert(&CardDocument(card))?.insert(&status)
+}
+
+/// The awards of the families that a person belongs to.
+async fn awards(
+    store: &Store,
+    person: Pinfl,
+    decided: Option<&Application>,
+) -> Result<Vec<Award>, StoreError> {
+    let filed = store.find::<Filed>(StoreQuery::person("member", person)).await?;
+    let filed = filed.into_iter().map(|stored| stored.value.0);
+    let others = filed.filter(|one| decided.is_none_or(|decided| decided.id() != one.id()));
+    let others = others.filter_map(|one| one.award());
+    Ok(others.chain(decided.and_then(Application::award)).collect())
+}
+
+/// Adds what the cards of a family answer when its application stands as `decided`. Each member
+/// takes a turn, also one without a card: another request may be issuing it.
+pub(crate) async fn follow_decision(
+    store: &Store,
+    mut changes: Changes,
+    decided: &Application,
+) -> Result<Changes, StoreError> {
+    for member in decided.members() {
+        let turn = match Turn::take(store, Matter::Card, *member).await {
+            // Nobody can read this person's card any more.
+            Err(StoreError::Erased { .. }) => continue,
+            turn => turn?,
+        };
+        changes = turn.end(changes)?;
+        let awards = awards(store, *member, Some(decided)).await?;
+        let query = StoreQuery::person("holder", *member);
+        for Stored { value: CardDocument(card), .. } in store.find(query).await? {
+            let seen = store.get::<StatusDocument>(&card.pseudonym.status_id()).await?;
+            // The card again, after its status: a block that comes between is not undone.
+            let Some(stored) = store.get::<CardDocument>(&card.id).await? else { continue };
+            changes = answer_as(changes, seen, stored.value.0.status(&awards))?;
+        }
+    }
+    Ok(changes)
 }
 
 async fn issue(
@@ -123,6 +175,7 @@ async fn issue(
     let request: IssueRequest = read(&body, "send {\"pinfl\", \"ground\"}")?;
     let permitted = desk.permit(&headers, Operation::ManageCard, None)?;
     let holder = pinfl(&request.pinfl)?;
+    let turn = Turn::take(&desk.store, Matter::Card, holder).await?;
     let others = desk.store.find::<CardDocument>(StoreQuery::person("holder", holder)).await?;
     if others.iter().any(|other| other.value.0.state() != CardState::Replaced) {
         return Err(Problem::exists("the person has a card; renew that one"));
@@ -130,7 +183,8 @@ async fn issue(
     let taking = Taking::officer(&permitted, request.ground, desk.now());
     let pseudonym = Pseudonym::from_random(desk.random()?);
     let card = Card::issue(Uuid::new_v4().to_string(), holder, pseudonym, taking)?;
-    desk.store.commit(insert(Changes::new(), card.clone())?).await?;
+    let changes = insert(&desk.store, turn.end(Changes::new())?, card.clone()).await?;
+    desk.store.commit(changes).await?;
     Ok((StatusCode::CREATED, shown(&card, 1, desk.today())).into_response())
 }
 
@@ -172,6 +226,8 @@ async fn renew(
 ) -> Result<Response, Problem> {
     let request: RenewRequest = read(&body, "send {\"version\", \"ground\"}")?;
     let permitted = desk.permit(&headers, Operation::ManageCard, None)?;
+    let holder = load(&desk, &id).await?.value.0.holder;
+    let turn = Turn::take(&desk.store, Matter::Card, holder).await?;
     let mut stored = load(&desk, &id).await?;
     if stored.version != request.version {
         return Err(Problem::changed());
@@ -180,8 +236,8 @@ async fn renew(
     let fresh = (Uuid::new_v4().to_string(), Pseudonym::from_random(desk.random()?));
     let (old, new) = stored.value.0.renew(fresh, taking)?;
     stored.value = CardDocument(old);
-    let changes = update(&desk, Changes::new(), &stored).await?;
-    desk.store.commit(insert(changes, new.clone())?).await?;
+    let changes = update(&desk, turn.end(Changes::new())?, &stored).await?;
+    desk.store.commit(insert(&desk.store, changes, new.clone()).await?).await?;
     Ok((StatusCode::CREATED, shown(&new, 1, desk.today())).into_response())
 }
 

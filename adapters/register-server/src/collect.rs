@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use jiff::civil::Date;
 use register::case::{Case, Declared};
-use register::composition::{compose, records_to_ask};
+use register::composition::{compose, deaths_to_compare, records_to_ask};
 use register::income;
 use register::month::Month;
 use register::rules::{RuleError, Rules};
-use register::source::{Absence, AbsenceCause, Answer, Answers};
+use register::source::{Absence, AbsenceCause, Answer, Answers, SourceKind};
 use schemas::clock::{Clock, Stopwatch};
 use schemas::pinfl::Pinfl;
 
@@ -109,20 +109,23 @@ impl<'a> Collector<'a> {
             if people.is_empty() {
                 break;
             }
-            self.ask_wave(&mut case, people.into_iter().collect(), Wave::Composition).await;
+            let sources = || self.sources.iter().filter(|s| s.config.wave == Wave::Composition);
+            self.ask_all(&mut case, pairs(people, sources)).await;
         }
-        let members = compose(&case).members.iter().map(|member| member.pinfl).collect();
-        self.ask_wave(&mut case, members, Wave::Members).await;
+        let family = compose(&case);
+        let sources = || self.sources.iter().filter(|s| s.config.wave == Wave::Members);
+        let mut questions = pairs(family.members.iter().map(|member| member.pinfl), sources);
+        let population = || sources().filter(|s| s.config.kind == SourceKind::Population);
+        questions.extend(pairs(deaths_to_compare(&family), population));
+        self.ask_all(&mut case, questions).await;
         case
     }
 
-    /// Asks every source of `wave` about all of `people`. Each question ends by the deadline at the
-    /// latest, so the wave does too.
-    async fn ask_wave(&self, case: &mut Case, people: Vec<Pinfl>, wave: Wave) {
-        let mut calls = Vec::new();
-        for subject in people {
-            let of_wave = self.sources.iter().filter(|source| source.config.wave == wave);
-            calls.extend(of_wave.map(|source| self.ask(subject, source)));
+    /// Asks all questions. Each ends by the deadline at the latest, so all do.
+    async fn ask_all(&self, case: &mut Case, questions: Vec<(Pinfl, &'a WatchedSource)>) {
+        let mut calls = Vec::with_capacity(questions.len());
+        for (subject, source) in questions {
+            calls.push(self.ask(subject, source));
         }
         let mut answers = stream::iter(calls).buffer_unordered(self.config.concurrent_calls_count);
         while let Some((subject, source, answer)) = answers.next().await {
@@ -172,4 +175,13 @@ impl<'a> Collector<'a> {
         let left = self.config.deadline().checked_sub(self.running.elapsed());
         left.filter(|left| !left.is_zero())
     }
+}
+
+/// Every source about each of `people`.
+fn pairs<'a, S: Iterator<Item = &'a WatchedSource>>(
+    people: impl IntoIterator<Item = Pinfl>,
+    sources: impl Fn() -> S,
+) -> Vec<(Pinfl, &'a WatchedSource)> {
+    let about = |subject| sources().map(move |source| (subject, source));
+    people.into_iter().flat_map(about).collect()
 }

@@ -106,7 +106,7 @@ pub struct SourceConfig {
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
     /// Time after which a question is asked a second time, in milliseconds, until enough answers
-    /// were observed to take their 95th percentile; 0 means never.
+    /// were observed to take their 85th percentile; 0 means never.
     #[serde(default = "default_second_request_ms")]
     pub second_request_ms: u64,
     /// Age at which an answer is too old to decide on, in seconds (its `Age` header, RFC 9111).

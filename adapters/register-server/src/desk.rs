@@ -6,6 +6,7 @@
 
 mod person_ids;
 mod problem;
+mod turns;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +37,7 @@ use crate::server::StartError;
 
 pub(crate) use person_ids::PersonIds;
 pub(crate) use problem::Problem;
+pub(crate) use turns::{Matter, Turn};
 
 const USER_ID: HeaderName = HeaderName::from_static("x-road-userid");
 const CLIENT: HeaderName = HeaderName::from_static("x-road-client");

@@ -16,13 +16,15 @@ use http::{HeaderMap, StatusCode, header};
 use register::access::{District, Operation};
 use register::ecase::{ECase, Ground, Moment, SnapshotRef, Step};
 use register_store::{Changes, StoreQuery, Stored};
+use schemas::pinfl::Pinfl;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::api::Refusal;
 use crate::collect::Application;
-use crate::desk::{Desk, Problem, pinfl, read, user};
+use crate::desk::{Desk, Matter, Problem, Turn, pinfl, read, user};
+use crate::life_event::proposals::of_person;
 
 pub(crate) use documents::{CaseDocument, SnapshotDocument};
 
@@ -79,15 +81,11 @@ async fn open(
     let request: OpenRequest = read(&body, form)?;
     let permitted = desk.permit(&headers, Operation::WorkOnCase, Some(&request.district))?;
     let subject = pinfl(&request.pinfl)?;
-    let query = StoreQuery::person("subject", subject);
-    let others = desk.store.find::<CaseDocument>(query).await?;
-    if others.iter().any(|other| other.value.0.stage().is_open()) {
-        return Err(Problem::exists("the person has an open case; work on that one"));
-    }
+    let turn = desk.turn_to_open(subject).await?;
     let whose = (Uuid::new_v4().to_string(), subject, request.district);
     let case = ECase::open(whose, permitted, request.ground, desk.now())?;
     let stored = Stored { value: CaseDocument(case), version: 1 };
-    desk.store.commit(Changes::new().insert(&stored.value)?).await?;
+    desk.store.commit(turn.end(Changes::new())?.insert(&stored.value)?).await?;
     Ok((StatusCode::CREATED, shown(&stored)).into_response())
 }
 
@@ -98,7 +96,9 @@ async fn show(
 ) -> Result<Response, Problem> {
     let stored = load(&desk, &id).await?;
     desk.permit(&headers, Operation::ReadCase, Some(&stored.value.0.district))?;
-    Ok(shown(&stored).into_response())
+    let proposals = of_person(&desk.store, stored.value.0.subject).await?;
+    let case = json!({"version": stored.version, "case": stored.value.0, "proposals": proposals});
+    Ok(axum::Json(case).into_response())
 }
 
 async fn list(
@@ -157,6 +157,10 @@ async fn step(
     }
     let moment = desk.moment(taken);
     let case = stored.value.0.take(permitted, request.step, request.ground, &moment)?;
+    if case.stage().is_open() && !stored.value.0.stage().is_open() {
+        // An appeal opens the case again; another may have been opened since it was closed.
+        changes = desk.turn_to_open(case.subject).await?.end(changes)?;
+    }
     stored.value = CaseDocument(case);
     desk.store.commit(changes.update(&stored)?).await?;
     stored.version = stored.version.saturating_add(1);
@@ -178,6 +182,16 @@ async fn snapshot(
 }
 
 impl Desk {
+    /// A turn to open a case of a person who has no open one.
+    async fn turn_to_open(&self, subject: Pinfl) -> Result<Turn, Problem> {
+        let turn = Turn::take(&self.store, Matter::Case, subject).await?;
+        let others = self.store.find::<CaseDocument>(StoreQuery::person("subject", subject));
+        if others.await?.iter().any(|other| other.value.0.stage().is_open()) {
+            return Err(Problem::exists("the person has an open case; work on that one"));
+        }
+        Ok(turn)
+    }
+
     fn moment(&self, snapshot: Option<SnapshotRef>) -> Moment<'_> {
         let calendar = self.calendar.as_ref();
         Moment { at: self.now(), scales: &self.scales, calendar, snapshot }
@@ -191,8 +205,8 @@ impl Desk {
     ) -> Result<SnapshotDocument, Problem> {
         let id = Uuid::new_v4().to_string();
         let failed = |refused: Refusal| {
-            let (status, _) = refused.status_and_type();
-            Problem::new(status, "register.no_profile", refused.to_string())
+            let (status, problem) = refused.status_and_type();
+            Problem::new(status, problem, refused.to_string())
         };
         let asked = Application::new(case.subject, self.today(), Vec::new()).map_err(failed)?;
         let profile = self.register.answer(asked, user(headers)).await;

@@ -1,7 +1,7 @@
 //! Life events over HTTP: sources tell them through the exchange, officers see what follows.
 //!
-//! For sources: `POST /events`. For officers: `GET /events/waiting` (gaps, pending stops, counts),
-//! `GET /proposals`. Everything that follows from an event is one commit with the inbox, so that a
+//! For sources: `POST /events`. For officers: `GET /events/waiting` (gaps, pending stops), and what
+//! events propose (`proposals`). Everything that follows from an event is one commit with the inbox, so that a
 //! crash leaves all of it or nothing, and the source's repetition does the rest. Only the stop of
 //! payments goes out afterwards; it is kept as pending until the payments have taken it.
 //!
@@ -13,6 +13,7 @@
 //! | after that, before it is deleted | the pending stop | it is tried again; the payments know it |
 
 mod documents;
+pub(crate) mod proposals;
 
 use std::sync::Arc;
 
@@ -25,7 +26,9 @@ use http::{HeaderMap, StatusCode};
 use register::access::Operation;
 use register::card::{BlockReason, CardRefused, CardStep, Taking};
 use register::ecase::Ground;
-use register::life_event::{Effect, EventRefused, Inbox, LifeEvent, Received, effects};
+use register::life_event::{
+    Effect, EventKind, EventRefused, Inbox, LifeEvent, Proposed, Received, effects,
+};
 use register::source::SourceName;
 use register_store::{Changes, StoreError, StoreQuery, Stored};
 use schemas::limits::{EVENT_RETRIES_MAX_COUNT, STOP_RETRY_INTERVAL};
@@ -35,7 +38,9 @@ use serde_json::json;
 use crate::card::CardDocument;
 use crate::desk::{Desk, Problem, client, read};
 use crate::ecase::CaseDocument;
-use documents::{InboxDocument, PendingStop, Proposal, WAITING};
+pub(crate) use documents::Proposal;
+use documents::{InboxDocument, Outdated, PendingStop, Standing, WAITING};
+use proposals::outdated_by_death;
 
 /// Waiting documents in one answer.
 const PAGE_COUNT: usize = 200;
@@ -44,7 +49,7 @@ pub(crate) fn routes() -> Router<Arc<Desk>> {
     Router::new()
         .route("/events", post(notify))
         .route("/events/waiting", get(waiting))
-        .route("/proposals", get(proposals))
+        .merge(proposals::routes())
 }
 
 /// Takes a source's event.
@@ -134,6 +139,7 @@ async fn take(desk: &Desk, source: &SourceName, event: LifeEvent) -> Result<&'st
     changes = show_in_cases(desk, source, changes, (person, &due)).await?;
     if stops {
         changes = block_cards(desk, source, changes, person).await?;
+        changes = outdated_by_death(&desk.store, changes, person, desk.now()).await?;
     }
     desk.store.commit(changes).await?;
     if stops {
@@ -149,6 +155,7 @@ async fn follow(
     mut changes: Changes,
     due: &[LifeEvent],
 ) -> Result<Changes, StoreError> {
+    let dies = due.iter().any(|event| event.kind() == EventKind::Death);
     for event in due {
         let (person, because, on, at) = (event.person, event.kind(), event.on, desk.now());
         let id = desk.person_ids.id(&format!("event {source} {}", event.id), person);
@@ -162,6 +169,13 @@ async fn follow(
                     source: source.clone(),
                     on,
                     at,
+                    standing: match proposed {
+                        // Both events came at once, as after a gap.
+                        Proposed::Application if dies => {
+                            Standing::Outdated { because: Outdated::Died, at }
+                        }
+                        _ => Standing::Open,
+                    },
                 })?,
                 Effect::StopAll => {
                     changes.insert(&PendingStop { id: id.clone(), person, day: on })?
@@ -259,13 +273,4 @@ async fn waiting(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Re
     let gaps: Vec<_> = gaps.iter().map(gap).collect();
     let stops: Vec<_> = stops.iter().map(stop).collect();
     Ok(axum::Json(json!({"gaps": gaps, "pending_stops": stops})).into_response())
-}
-
-/// What life events propose, oldest first.
-async fn proposals(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Response, Problem> {
-    desk.permit(&headers, Operation::ReadLifeEvents, None)?;
-    let query = StoreQuery::range("at", "", "~").limit(PAGE_COUNT);
-    let found = desk.store.find::<Proposal>(query).await?;
-    let proposals: Vec<&Proposal> = found.iter().map(|stored| &stored.value).collect();
-    Ok(axum::Json(json!({"proposals": proposals})).into_response())
 }

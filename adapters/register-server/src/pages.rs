@@ -5,6 +5,7 @@
 //! Left out: who the officer is. The register listens on loopback; whatever lets officers in stands
 //! in front of it and names them in `X-Road-UserId`.
 
+mod connected;
 mod family;
 mod frame;
 mod search;
@@ -32,8 +33,10 @@ use serde::Deserialize;
 use crate::api::{REQUEST_MAX_BYTES, Refusal, Register, date};
 use crate::collect::Application;
 use crate::config::PagesConfig;
+pub(crate) use connected::Connected;
 use search::{Entered, Problem};
-use sections::{Sections, Unconnected};
+use sections::Answer;
+pub(crate) use sections::{Sections, Unconnected};
 use session::{Sessions, Shown};
 pub(crate) use site::Site;
 use visit::Visit;
@@ -63,6 +66,7 @@ pub(crate) fn routes(
     register: Arc<Register>,
     config: &PagesConfig,
     address: SocketAddr,
+    sections: Box<dyn Sections>,
 ) -> Result<Router, FaultyWords> {
     let site = config.site().unwrap_or_else(|| Site::at(address));
     let pages = Pages {
@@ -70,13 +74,15 @@ pub(crate) fn routes(
         sessions: Sessions::default(),
         dictionary: Dictionary::built_in()?,
         site: site.clone(),
-        sections: Box::new(Unconnected),
+        sections,
     };
     Ok(Router::new()
         .route("/pages", get(start))
         .route("/pages/search", post(search))
         .route("/pages/families/{identifier}", get(family))
         .route("/pages/families/{identifier}/again", post(again))
+        .route("/pages/families/{identifier}/proposals/{proposal}/application", post(file))
+        .route("/pages/families/{identifier}/proposals/{proposal}/refusal", post(refuse))
         .route("/pages/style.css", get(style))
         .route("/pages/{*rest}", get(unknown))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
@@ -130,7 +136,7 @@ async fn family(
         return refused(&visit, StatusCode::NOT_FOUND, &visit.words.gone);
     };
     visit.place = format!("/pages/families/{identifier}");
-    family::show(&visit, &identifier, &shown, pages.sections.as_ref())
+    family::show(&visit, &identifier, &shown, pages.sections.as_ref()).await
 }
 
 /// The form that asks the agencies again.
@@ -159,6 +165,72 @@ async fn again(
         Err(refusal) => {
             let problem = Problem::of(&refusal, visit.words);
             refused(&visit, problem.status, problem.text())
+        }
+    }
+}
+
+async fn file(
+    State(pages): State<Arc<Pages>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+    form: Result<Form<Again>, FormRejection>,
+) -> Response {
+    let form = form.ok().map(|Form(form)| (form.token, Answer::File));
+    answer(&pages, &Visit::new(&pages, &headers, &uri), path, form).await
+}
+
+/// The form that closes a proposal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Closing {
+    token: String,
+    reason: String,
+}
+
+async fn refuse(
+    State(pages): State<Arc<Pages>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+    form: Result<Form<Closing>, FormRejection>,
+) -> Response {
+    let form = form.ok().map(|Form(form)| (form.token, Answer::Refuse(form.reason)));
+    answer(&pages, &Visit::new(&pages, &headers, &uri), path, form).await
+}
+
+/// Takes an officer's answer to a proposal and leads back to the family.
+async fn answer(
+    pages: &Pages,
+    visit: &Visit<'_>,
+    (identifier, proposal): (String, String),
+    form: Option<(String, Answer)>,
+) -> Response {
+    let words = visit.words;
+    let admitted = form.filter(|(token, _)| visit.ticket.admits(token));
+    let shown = pages.sessions.find(&visit.ticket, &identifier);
+    let (Some((_, answer)), Some(shown)) = (admitted, shown) else {
+        return refused(visit, StatusCode::NOT_FOUND, &words.gone);
+    };
+    let whose = (&shown.profile, visit.user.clone());
+    match pages.sections.answer(&proposal, answer, whose).await {
+        Ok(()) => {
+            let place = format!("/pages/families/{identifier}#proposals");
+            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+        }
+        Err(problem) => {
+            let (status, text) = match problem {
+                "register.access_denied" => (StatusCode::FORBIDDEN, &words.denied_role),
+                "register.entry_closed" => (StatusCode::CONFLICT, &words.entry_closed),
+                "register.proposal_closed" | "register.changed" => {
+                    (StatusCode::CONFLICT, &words.proposal_answered)
+                }
+                "register.bad_request" => (StatusCode::BAD_REQUEST, &words.reason_wrong),
+                "register.busy" => (StatusCode::SERVICE_UNAVAILABLE, &words.busy),
+                _ => (StatusCode::INTERNAL_SERVER_ERROR, &words.not_answered),
+            };
+            tracing::warn!(problem, "a proposal was not answered");
+            refused(visit, status, text)
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::desk::{self, Desk, PaymentStops};
 use crate::hub_client::HubClient;
 use crate::hub_connection::TlsFault;
 use crate::life_event;
-use crate::pages::{self, FaultyWords};
+use crate::pages::{self, Connected, FaultyWords, Sections, Unconnected};
 use crate::payments::{self, RegisterCourier};
 use crate::spdci::Social;
 
@@ -135,15 +135,17 @@ pub async fn start_with(
     let register = Arc::new(register);
     let mut router = routes(register.clone());
     let mut stopping = None;
-    if let Some(config) = pages {
-        router = router.merge(pages::routes(register.clone(), &config, address)?);
-    }
+    let mut sections: Box<dyn Sections> = Box::new(Unconnected);
     if let Some(applications) = &register.applications {
         let store = applications.store.clone();
         let own = payments.clone().map(|desk| -> Arc<dyn PaymentStops> { desk });
         let desk = Desk::open(register.clone(), store, stops.or(own)).await?;
         router = router.merge(desk::routes(desk.clone()));
+        sections = Box::new(Connected::new(desk.clone(), payments.clone()));
         stopping = Some(desk);
+    }
+    if let Some(config) = pages {
+        router = router.merge(pages::routes(register.clone(), &config, address, sections)?);
     }
     if let Some(desk) = &payments {
         router = router.merge(payments::routes(register.clone(), desk.clone()));

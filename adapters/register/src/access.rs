@@ -81,11 +81,16 @@ pub enum Operation {
     ReadCard,
     /// Read life events, their gaps and what they propose.
     ReadLifeEvents,
+    /// See on a family's page which cards its members have and what was paid to them. A family is of
+    /// the districts of its members' cases.
+    SeeSupport,
+    /// File the application that a life event proposes, or close the proposal.
+    AnswerProposal,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ReadCase,
         Self::WorkOnCase,
         Self::DecideCase,
@@ -94,6 +99,8 @@ impl Operation {
         Self::BlockCard,
         Self::ReadCard,
         Self::ReadLifeEvents,
+        Self::SeeSupport,
+        Self::AnswerProposal,
     ];
 }
 
@@ -111,16 +118,20 @@ pub const ALLOWED: &[(Role, Operation, Reach)] = &[
     (Role::Caseworker, Operation::ReadCase, Reach::OwnDistrict),
     (Role::Caseworker, Operation::WorkOnCase, Reach::OwnDistrict),
     (Role::Caseworker, Operation::BlockCard, Reach::Everywhere),
+    (Role::Caseworker, Operation::SeeSupport, Reach::OwnDistrict),
     (Role::Supervisor, Operation::ReadCase, Reach::OwnDistrict),
     (Role::Supervisor, Operation::DecideCase, Reach::OwnDistrict),
     (Role::Supervisor, Operation::BlockCard, Reach::Everywhere),
     (Role::Supervisor, Operation::ReadLifeEvents, Reach::Everywhere),
+    (Role::Supervisor, Operation::SeeSupport, Reach::OwnDistrict),
     (Role::Officer, Operation::ReadCase, Reach::Everywhere),
     (Role::Officer, Operation::DecideAppeal, Reach::Everywhere),
     (Role::Officer, Operation::ManageCard, Reach::Everywhere),
     (Role::Officer, Operation::BlockCard, Reach::Everywhere),
     (Role::Officer, Operation::ReadCard, Reach::Everywhere),
     (Role::Officer, Operation::ReadLifeEvents, Reach::Everywhere),
+    (Role::Officer, Operation::SeeSupport, Reach::Everywhere),
+    (Role::Officer, Operation::AnswerProposal, Reach::Everywhere),
 ];
 
 /// An officer in the register's configuration.

@@ -190,6 +190,15 @@ impl State {
     }
 }
 
+/// The months for which a family is supported, and so registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Award {
+    /// First month.
+    pub from: Month,
+    /// First month without support.
+    pub until: Month,
+}
+
 /// The notice of the decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -310,6 +319,17 @@ impl Application {
             State::Registered { entitlement, from, until, .. } => {
                 (*from <= month && month < *until).then_some(entitlement)
             }
+            _ => None,
+        }
+    }
+
+    /// The award that its final rating made, as far as monitoring has left it in force.
+    #[must_use]
+    pub fn award(&self) -> Option<Award> {
+        match &self.state {
+            State::Registered { from, until, .. } => Some(Award { from: *from, until: *until }),
+            // Only a registered family is stopped; its support began with the month it applied for.
+            State::Stopped { month } => Some(Award { from: self.counts_for, until: *month }),
             _ => None,
         }
     }

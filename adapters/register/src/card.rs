@@ -17,6 +17,7 @@ use schemas::pinfl::Pinfl;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Operation, Permitted, Role};
+use crate::application::Award;
 use crate::day::{months_after, tashkent_day};
 use crate::ecase::Ground;
 use crate::redact::redact;
@@ -154,6 +155,12 @@ pub enum CardRefused {
     /// Cards are issued through their own door.
     #[error("a card is issued or replaced by issuing or renewing; use those")]
     NotAStep,
+    /// The register's own decisions are not set by hand.
+    #[error(
+        "whether the family is registered follows from the decision on its application; leave this \
+         question out"
+    )]
+    DecidedHere,
     /// Entitlements that contradict each other.
     #[error("give each question at most one period that ends no earlier than it begins")]
     Entitlements,
@@ -298,14 +305,17 @@ impl Card {
         &self.acts
     }
 
-    /// What answering needs.
+    /// What answering needs: what others have decided stands in the card, what the register decides
+    /// follows from the holder's awards.
     #[must_use]
-    pub fn status(&self) -> CardStatus {
+    pub fn status(&self, awards: &[Award]) -> CardStatus {
+        let others = self.entitlements.iter().filter(|given| !given.question.is_decided_here());
+        let own = awards.iter().filter_map(|award| Entitlement::of_award(*award));
         CardStatus {
             id: self.pseudonym.status_id(),
             usable: self.state == CardState::Active,
             valid_to: self.valid_to,
-            entitlements: self.entitlements.clone(),
+            entitlements: others.cloned().chain(own).collect(),
         }
     }
 }
@@ -324,6 +334,9 @@ fn outweighs(reason: BlockReason, state: CardState) -> bool {
 }
 
 fn check_entitlements(entitlements: &[Entitlement]) -> Result<(), CardRefused> {
+    if entitlements.iter().any(|given| given.question.is_decided_here()) {
+        return Err(CardRefused::DecidedHere);
+    }
     let orderly = |given: &Entitlement| given.to.is_none_or(|to| given.from <= to);
     let mut questions: Vec<Question> = entitlements.iter().map(|given| given.question).collect();
     questions.sort_unstable();

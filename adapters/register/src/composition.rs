@@ -158,3 +158,11 @@ pub fn records_to_ask(case: &Case) -> BTreeSet<Pinfl> {
     };
     compose(case).members.into_iter().map(|member| member.pinfl).filter(|p| !asked(p)).collect()
 }
+
+/// Who is dead in the civil registry and may be alive in the population register: only that is asked about
+/// them, so that a contradiction shows.
+#[must_use]
+pub fn deaths_to_compare(family: &Family) -> BTreeSet<Pinfl> {
+    let dead = family.left.iter().filter(|who| who.reason == Reason::Death);
+    dead.map(|who| who.pinfl).collect()
+}

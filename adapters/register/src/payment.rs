@@ -23,8 +23,8 @@
 //! Source: the flow and its invariants are those of the payment cycle under CM resolution 35 (S);
 //! release requests and account checks are our own (I). Left out: sockets, storing, the clock.
 
-pub mod awards;
 pub mod closing;
+pub mod due;
 pub mod line;
 pub mod message;
 pub mod office;

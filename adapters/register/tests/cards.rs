@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use register::access::{Officer, Officers, Operation, Role};
+use register::application::Award;
 use register::card::answer::{Nonce, Parties, StatusRequest, Unbelievable, Unsigned, verify};
 use register::card::{
     BlockReason, Card, CardRefused, CardState, CardStep, Entitlement, Pseudonym, Question, Taking,
 };
 use register::day::tashkent_day;
+use register::month::Month;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use schemas::clock::UnixMillis;
 use schemas::encoding::{base64url, from_base64url};
@@ -54,7 +56,7 @@ fn card() -> Card {
 }
 
 fn is_pupil(card: &Card, day: Date) -> bool {
-    card.status().entitles(Question::Pupil, day)
+    card.status(&[]).entitles(Question::Pupil, day)
 }
 
 #[test]
@@ -64,10 +66,10 @@ fn a_card_entitles_in_its_time_to_what_it_was_given_and_nothing_else() {
     assert!(is_pupil(&card, day(2026, 3, 1)) && is_pupil(&card, day(2026, 5, 31)));
     assert!(!is_pupil(&card, day(2026, 2, 28)) && !is_pupil(&card, day(2026, 6, 1)));
     for question in Question::ALL {
-        let yes = card.status().entitles(question, day(2026, 3, 2));
+        let yes = card.status(&[]).entitles(question, day(2026, 3, 2));
         assert_eq!(yes, question == Question::Pupil, "{question:?}");
     }
-    let mut expired = card.status();
+    let mut expired = card.status(&[]);
     expired.valid_to = day(2026, 3, 1);
     assert!(!expired.entitles(Question::Pupil, day(2026, 3, 2)));
 }
@@ -96,7 +98,7 @@ fn a_renewed_card_has_another_pseudonym_and_the_old_one_answers_no() {
     let today = tashkent_day(now());
     assert!(!is_pupil(&old, today) && is_pupil(&new, today));
     assert_eq!((old.state(), new.in_place_of.as_deref()), (CardState::Replaced, Some("k-1")));
-    assert_ne!(old.status().id, new.status().id);
+    assert_ne!(old.status(&[]).id, new.status(&[]).id);
     let twice = old.renew(("k-3".into(), pseudonym(3)), again());
     assert!(twice.is_err_and(|refused| refused == CardRefused::Replaced));
     let dead = take(&new, block(BlockReason::Death)).unwrap();
@@ -119,7 +121,7 @@ fn a_life_event_blocks_and_can_do_nothing_else() {
 #[test]
 fn what_is_kept_for_answering_names_neither_holder_nor_pseudonym() {
     let card = card();
-    let text = serde_json::to_string(&card.status()).unwrap();
+    let text = serde_json::to_string(&card.status(&[])).unwrap();
     assert!(!text.contains(card.holder.as_str()), "{text}");
     assert!(!text.contains(&card.pseudonym.to_string()), "{text}");
     assert!(format!("{card:?} {:?}", card.pseudonym).contains("personal data"));
@@ -216,4 +218,25 @@ fn the_answer_holds_its_eight_claims_and_nothing_about_the_holder() {
     let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
     let names: Vec<&String> = claims.as_object().unwrap().keys().collect();
     assert_eq!(names, ["aud", "card", "entitled", "exp", "iat", "iss", "nonce", "question"]);
+}
+
+#[test]
+fn whether_a_family_is_registered_follows_from_its_award_on_the_day_and_is_not_set_by_hand() {
+    let month = |text: &str| text.parse::<Month>().unwrap();
+    let day = Date::constant;
+    let from = day(2026, 1, 1);
+    let entitlement = Entitlement { question: Question::RegisteredFamily, from, to: None };
+    let by_hand = CardStep::Entitle { entitlements: vec![entitlement] };
+    assert_eq!(take(&card(), by_hand).unwrap_err(), CardRefused::DecidedHere);
+    let award = Award { from: month("2026-03"), until: month("2026-09") };
+    let registered =
+        |awards: &[Award], on| card().status(awards).entitles(Question::RegisteredFamily, on);
+    assert!(registered(&[award], day(2026, 3, 1)) && registered(&[award], day(2026, 8, 31)));
+    assert!(!registered(&[award], day(2026, 2, 28)) && !registered(&[award], day(2026, 9, 1)));
+    assert!(!registered(&[], day(2026, 3, 1)));
+    let next = Award { from: month("2026-09"), until: month("2027-03") };
+    assert!(registered(&[award, next], day(2026, 9, 1)), "a renewal goes on without a gap");
+    let stopped_at_once = Award { from: month("2026-03"), until: month("2026-03") };
+    assert!(!registered(&[stopped_at_once], day(2026, 3, 1)));
+    assert!(is_pupil(&card(), day(2026, 3, 2)), "what others decide stays data");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use jiff::civil::Date;
 use register::application::{Application, Filing, Questionnaire, Stage, State as Stands};
 use register::case::Declared;
@@ -21,9 +21,11 @@ use super::Applications;
 use super::documents::{Claim, Filed, Rated, Snapshot};
 use super::lists::{read, show};
 use super::refusal::Refusal;
-use crate::api::{self, Register, ticket};
+use crate::api::{self, Register, USER_ID, ticket, ticket_of};
+use crate::card::follow_decision;
 use crate::collect::Application as Asked;
 use crate::hub_client::Ticket;
+use crate::life_event::proposals::answered_by;
 
 /// A filing, as sent.
 #[derive(Deserialize)]
@@ -75,7 +77,6 @@ pub(super) async fn file(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let applications = register.kept()?;
     let shape = |_| {
         Refusal::Shape(
             "send {\"pinfl\": \"14 digits\"}, with \"filed_on\" and \"declared\" incomes if there are any",
@@ -83,22 +84,39 @@ pub(super) async fn file(
     };
     let request: FilingRequest = serde_json::from_slice(&body).map_err(shape)?;
     let applicant: Pinfl = request.pinfl.parse().map_err(api::Refusal::from)?;
-    let day = request.filed_on.unwrap_or_else(|| register.today());
+    let user = headers.get(USER_ID).cloned();
+    let application =
+        file_application(&register, (applicant, request.declared), request.filed_on, user).await?;
+    Ok(show(&application))
+}
+
+/// Files an application of today, or of an earlier day, with its preliminary rating, and answers what life events have
+/// proposed for its family; all in one commit.
+pub(crate) async fn file_application(
+    register: &Register,
+    (applicant, declared): (Pinfl, Vec<Declared>),
+    filed_on: Option<Date>,
+    user: Option<HeaderValue>,
+) -> Result<Application, Refusal> {
+    let applications = register.kept()?;
+    let day = filed_on.unwrap_or_else(|| register.today());
     if day > register.today() {
         return Err(Refusal::Shape("`filed_on` is a day that has come"));
     }
     // Before any source is asked.
     applications.timetable.counts_for(day)?;
-    let ticket = ticket(&headers)?;
+    let by = user.as_ref().and_then(|user| user.to_str().ok()).map(str::to_owned);
+    let ticket = ticket_of(user)?;
     let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
-    let rated = register.rate(applicant, day, request.declared, &ticket).await?;
+    let rated = register.rate(applicant, day, declared, &ticket).await?;
     let (id, members) = (Uuid::new_v4().to_string(), rated.members());
     let filing = Filing { id, applicant, members };
     let rating = rated.rating(Stage::Preliminary, day);
     let application = Application::file(filing, rating, &applications.timetable)?;
 
+    let store = &applications.store;
     let mut changes = Changes::new().insert(&rated.snapshot)?;
-    for mut before in supported(&applications.store, application.members()).await? {
+    for mut before in supported(store, application.members()).await? {
         if let Stands::Registered { until, .. } = before.value.0.state()
             && *until > application.counts_for()
         {
@@ -108,11 +126,12 @@ pub(super) async fn file(
         before.value.0 = before.value.0.renew(&application)?;
         changes = changes.update(&before)?;
     }
-    changes = claim(&applications.store, changes, &application, application.members())?;
+    changes = claim(store, changes, &application, application.members())?;
+    changes = answered_by(store, changes, &application, (by, register.clock.now())).await?;
     let filed = Filed(application);
-    commit(&applications.store, changes.insert(&filed)?, &filed.0).await?;
+    commit(store, changes.insert(&filed)?, &filed.0).await?;
     tracing::info!(application = filed.0.id(), state = filed.0.state().word(), "application filed");
-    Ok(show(&filed.0))
+    Ok(filed.0)
 }
 
 /// `POST /applications/{id}/questionnaire`.
@@ -158,7 +177,10 @@ pub(super) async fn final_rating(
     // Who has joined the family since then must not be in another application of the month.
     let joined: BTreeSet<Pinfl> = after.members().difference(before.members()).copied().collect();
     let changes = Changes::new().insert(&rated.snapshot)?;
-    let changes = claim(&applications.store, changes, &after, &joined)?;
+    let mut changes = claim(&applications.store, changes, &after, &joined)?;
+    if after.award() != before.award() {
+        changes = follow_decision(&applications.store, changes, &after).await?;
+    }
     seen.value.0 = after;
     commit(&applications.store, changes.update(&seen)?, &seen.value.0).await?;
     Ok(show(&seen.value.0))

@@ -227,7 +227,11 @@ async fn rate(
         }
     }
     let stopped = matches!(filed.value.0.state(), Stands::Stopped { .. });
-    let changes = Changes::new().insert(&rated.snapshot)?.update(&filed)?;
+    let mut changes = Changes::new().insert(&rated.snapshot)?.update(&filed)?;
+    if stopped {
+        changes =
+            crate::card::follow_decision(&applications.store, changes, &filed.value.0).await?;
+    }
     match applications.store.commit(changes).await {
         // An officer was faster, which is rare; the month's next run finds it unrated.
         Err(StoreError::Conflict { .. }) => Ok(Found::Failed),

@@ -34,7 +34,8 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    fn status_and_type(&self) -> (StatusCode, &'static str) {
+    /// Status and problem type.
+    pub(crate) fn status_and_type(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Profile(refusal) => refusal.status_and_type(),
             Self::NotAllowed(NotAllowed::NoCalendar { .. }) => {

@@ -9,6 +9,8 @@ use register::ecase::{NotAGround, StepRefused};
 use register::life_event::EventRefused;
 use register_store::StoreError;
 
+use crate::applications;
+
 /// A refusal in the form of X-Road's error objects. No text repeats what the caller sent.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -20,6 +22,11 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(status: StatusCode, problem: &'static str, message: String) -> Self {
         Self { status, problem, message }
+    }
+
+    /// The problem type.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.problem
     }
 
     pub(crate) fn bad_request(form: &'static str) -> Self {
@@ -97,6 +104,13 @@ impl From<EventRefused> for Problem {
 impl From<NotAGround> for Problem {
     fn from(refused: NotAGround) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "register.bad_request", refused.to_string())
+    }
+}
+
+impl From<applications::Refusal> for Problem {
+    fn from(refused: applications::Refusal) -> Self {
+        let (status, problem) = refused.status_and_type();
+        Self::new(status, problem, refused.to_string())
     }
 }
 

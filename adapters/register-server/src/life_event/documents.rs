@@ -1,6 +1,7 @@
 //! How inboxes, proposals and stops are kept.
 
 use jiff::civil::Date;
+use register::ecase::Ground;
 use register::life_event::{EventKind, Inbox, Proposed};
 use register::source::SourceName;
 use register_store::{Entity, StoreKey};
@@ -49,6 +50,74 @@ pub(crate) struct Proposal {
     pub(crate) source: SourceName,
     pub(crate) on: Date,
     pub(crate) at: UnixMillis,
+    #[serde(default)]
+    pub(crate) standing: Standing,
+}
+
+/// Where a proposal stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Standing {
+    /// Nobody has answered it.
+    #[default]
+    Open,
+    /// The application is filed, on the proposal or otherwise.
+    Filed {
+        /// Its identifier.
+        application: String,
+        /// Who filed it, as the exchange named the officer.
+        by: Option<String>,
+        /// When.
+        at: UnixMillis,
+    },
+    /// An officer has closed it.
+    Refused {
+        /// Who.
+        by: String,
+        /// Why.
+        ground: Ground,
+        /// When.
+        at: UnixMillis,
+    },
+    /// Something else has made it needless.
+    Outdated {
+        /// What.
+        because: Outdated,
+        /// When that was noticed.
+        at: UnixMillis,
+    },
+}
+
+/// What makes the proposal of an application needless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outdated {
+    /// The person has died.
+    Died,
+    /// A member of the family is in another application of the month.
+    Applied,
+    /// The family is supported; monitoring changes the amount.
+    Supported,
+}
+
+impl Proposal {
+    /// What is proposed, while it is open, or what became of it.
+    pub(crate) fn code(&self) -> &'static str {
+        match (&self.standing, self.proposed) {
+            (Standing::Open, Proposed::Application) => "application",
+            (Standing::Open, Proposed::Recheck) => "recheck",
+            (Standing::Filed { .. }, _) => "filed",
+            (Standing::Refused { .. }, _) => "refused",
+            (Standing::Outdated { because: Outdated::Died, .. }, _) => "died",
+            (Standing::Outdated { because: Outdated::Applied, .. }, _) => "applied",
+            (Standing::Outdated { because: Outdated::Supported, .. }, _) => "supported",
+        }
+    }
+
+    /// Whether an application is proposed and nobody has answered.
+    pub(crate) fn awaits_application(&self) -> bool {
+        self.proposed == Proposed::Application && self.standing == Standing::Open
+    }
 }
 
 impl Entity for Proposal {
@@ -63,7 +132,9 @@ impl Entity for Proposal {
     }
 
     fn keys(&self) -> Vec<StoreKey> {
-        vec![StoreKey::person("person", self.person), StoreKey::plain("at", self.at.to_rfc3339())]
+        let open = self.standing == Standing::Open;
+        let at = open.then(|| StoreKey::plain("at", self.at.to_rfc3339()));
+        [StoreKey::person("person", self.person)].into_iter().chain(at).collect()
     }
 }
 

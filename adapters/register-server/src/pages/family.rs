@@ -17,13 +17,13 @@ use register::source::SourceName;
 use schemas::pinfl::Pinfl;
 
 use super::frame::{day, moment, page, section};
-use super::sections::{self, Sections};
+use super::sections::{self, Asked, Sections};
 use super::session::Shown;
 use super::visit::Visit;
 use super::words::{fill, word};
 
 /// The page of a family.
-pub(crate) fn show(
+pub(crate) async fn show(
     visit: &Visit<'_>,
     identifier: &str,
     shown: &Arc<Shown>,
@@ -31,7 +31,10 @@ pub(crate) fn show(
 ) -> Response {
     let (words, profile) = (visit.words, &shown.profile);
     let title = fill(&words.family_of, &[("name", &name(profile, profile.case.applicant))]);
-    let others = sections::all((words, visit.language), sections, profile);
+    let place = format!("/pages/families/{identifier}");
+    let (user, token) = (visit.user(), visit.ticket.token.as_str());
+    let asked = Asked { profile, user, words, place: &place, token };
+    let others = sections::all(sections, &asked).await;
     let parts = [
         ("decision", &words.decision, decision::markup(visit, profile)),
         ("family", &words.family, drawn::markup(visit, profile)),
@@ -75,7 +78,7 @@ fn facts(visit: &Visit<'_>, shown: &Shown) -> Markup {
 }
 
 /// Given name and surname where a population register gave them, else the PINFL.
-fn name(profile: &Profile, pinfl: Pinfl) -> String {
+pub(super) fn name(profile: &Profile, pinfl: Pinfl) -> String {
     let mut of_person = profile.case.answers.iter().filter(|(subject, _, _)| *subject == pinfl);
     let person = of_person.find_map(|(_, _, answer)| answer.population()?.value());
     person.map_or_else(|| pinfl.to_string(), |p| format!("{} {}", p.given_name, p.surname))

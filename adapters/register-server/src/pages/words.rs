@@ -50,9 +50,14 @@ words! {
     sources sources_caption source answered answered_of fetched freshness minutes
     nothing_absent absent_caption absent_line outcome receipts receipts_caption receipt no_receipt
     outcome_value outcome_no_record outcome_unavailable outcome_forbidden
-    case card payments not_connected nothing_known what state day amount;
+    case card payments not_connected nothing_known what state day amount
+    not_readable own_district_only denied_nobody denied_unknown denied_role denied_district
+    case_of case_plan case_visit case_due plan_service
+    card_of card_active card_expired card_replaced payment_of
+    proposals proposal_of file_button refuse_button reason_label reason_wrong proposal_answered
+    entry_closed not_answered;
     pinfl role reason relation discrepancy question kind cause clause category condition rules
-    income_kind
+    income_kind stage blocked line_state event proposal
 }
 
 /// A language of the pages.
@@ -173,10 +178,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use register::answers::Relation;
+    use register::card::BlockReason;
     use register::case::Question;
     use register::composition::{DiscrepancyKind, Reason, Role};
     use register::decision::Clause;
     use register::income::IncomeKind;
+    use register::life_event::EventKind;
     use register::source::{AbsenceCause, SourceKind};
 
     use super::*;
@@ -247,6 +254,20 @@ mod tests {
         #[rustfmt::skip]
         has(&words.income_kind, json!([I::Wage, I::Business, I::Plot, I::Remittance, I::Pension,
             I::Allowance]));
+        use BlockReason as B;
+        has(&words.blocked, json!([B::Lost, B::Suspected, B::Death]));
+        #[rustfmt::skip]
+        has(&words.stage, json!(["awaits_questionnaire", "awaits_needs", "awaits_decision",
+            "awaits_plan", "awaits_acceptance", "in_service", "refused", "awaits_appeal", "closed",
+            "refused_finally"]));
+        use EventKind as E;
+        has(&words.event, json!([E::Birth, E::Death, E::Marriage, E::Wage, E::Vehicle]));
+        #[rustfmt::skip]
+        has(&words.proposal, json!(["application", "recheck", "filed", "refused", "died",
+            "applied", "supported"]));
+        #[rustfmt::skip]
+        has(&words.line_state, json!(["checking", "checked", "held", "listed", "released", "paid",
+            "uncollected", "blocked"]));
     }
 
     #[test]

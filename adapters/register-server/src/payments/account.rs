@@ -1,4 +1,5 @@
-//! Where the applicant is paid, as she has declared it, and what became of her application's lines.
+//! Where the applicant is paid, as she has declared it, and what became of her application's lines,
+//! newest first.
 //!
 //! The account is declared with an application and kept for the person: a renewal is paid to it too. The
 //! bank is asked about it when a month is closed; one that is not hers or not open holds the line. It is
@@ -9,7 +10,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use register::application::Application;
-use register::payment::awards::DeclaredAccount;
+use register::payment::due::DeclaredAccount;
 use register::payment::line::{FamilyId, LineState};
 use register_store::{Changes, Entity, StoreKey};
 use schemas::clock::UnixMillis;
@@ -85,8 +86,10 @@ pub(super) async fn lines(
     let application = paying.application(&id).await?;
     let unknown = |_| refusal::Refusal::Unknown("payment");
     let family: FamilyId = application.id().parse().map_err(unknown)?;
+    let applicant = application.applicant();
     let lines = paying.desk.look(|office| {
-        let lines = office.lines_of(&family).map(|line| {
+        let lines = office.paid_to(applicant).filter(|(line, _)| line.claim.family == family);
+        let lines = lines.map(|(line, state)| {
             let rolled_over_to = match &line.state {
                 LineState::Held { rolled_over_to, .. }
                 | LineState::Uncollected { rolled_over_to } => rolled_over_to.as_ref(),
@@ -95,7 +98,7 @@ pub(super) async fn lines(
             json!({
                 "line": line.id, "month": line.claim.month, "benefit": line.claim.benefit,
                 "amount_soum": line.amount_soum, "ground": line.ground,
-                "state": line.state.word(), "rolled_over_to": rolled_over_to,
+                "state": state, "rolled_over_to": rolled_over_to,
             })
         });
         lines.collect::<Vec<Value>>()

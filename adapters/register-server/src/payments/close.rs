@@ -9,8 +9,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use register::application::Application;
 use register::month::Month;
-use register::payment::awards::{Award, Awards, DeclaredAccount, LeftOut};
 use register::payment::closing::{CloseError, Entitlement};
+use register::payment::due::{DeclaredAccount, FamilyDue, LeftOut, MonthDue};
 use register::payment::office::Office;
 use register_store::{Store, StoreError, StoreQuery};
 use schemas::limits::STORE_QUERY_MAX_COUNT;
@@ -51,9 +51,9 @@ pub(super) async fn close(
     }
     let applications = paying.register.kept()?;
     paying.require_decided(applications, month).await?;
-    let mut awards = paying.collect(&applications.store, month).await?;
-    awards.correct(request.corrections);
-    paying.desk.act(|office| office.close(month, awards)).await?;
+    let mut month_due = paying.collect(&applications.store, month).await?;
+    month_due.correct(request.corrections);
+    paying.desk.act(|office| office.close(month, month_due)).await?;
     tracing::info!(%month, "month closed");
     shown(&paying.desk, month).await
 }
@@ -77,8 +77,8 @@ impl Paying {
     }
 
     /// Looks at every application.
-    async fn collect(&self, store: &Store, month: Month) -> Result<Awards, Refusal> {
-        let mut awards = Awards::default();
+    async fn collect(&self, store: &Store, month: Month) -> Result<MonthDue, Refusal> {
+        let mut month_due = MonthDue::default();
         let mut query = StoreQuery::all();
         loop {
             let page = store.find::<Filed>(query).await?;
@@ -88,17 +88,17 @@ impl Paying {
             let died = self.desk.look(has_died).await;
             for (filed, died) in page.iter().zip(died) {
                 match weigh(store, &filed.value.0, month).await? {
-                    Ok(_) if died => awards.leave_out(LeftOut::RecipientDied),
-                    Ok((award, Some(account))) => awards.pay(award, account),
-                    Ok((_, None)) => awards.leave_out(LeftOut::NoAccount),
-                    Err(reason) => awards.leave_out(reason),
+                    Ok(_) if died => month_due.leave_out(LeftOut::RecipientDied),
+                    Ok((family_due, Some(account))) => month_due.pay(family_due, account),
+                    Ok((_, None)) => month_due.leave_out(LeftOut::NoAccount),
+                    Err(reason) => month_due.leave_out(reason),
                 }
             }
             match page.last() {
                 Some(last) if page.len() == STORE_QUERY_MAX_COUNT => {
                     query = StoreQuery::all().after_id(last.value.0.id());
                 }
-                _ => return Ok(awards),
+                _ => return Ok(month_due),
             }
         }
     }
@@ -109,11 +109,11 @@ async fn weigh(
     store: &Store,
     application: &Application,
     month: Month,
-) -> Result<Result<(Award, Option<DeclaredAccount>), LeftOut>, StoreError> {
-    let award = match Award::in_force(application, month) {
-        Ok(award) => award,
+) -> Result<Result<(FamilyDue, Option<DeclaredAccount>), LeftOut>, StoreError> {
+    let family_due = match FamilyDue::in_force(application, month) {
+        Ok(family_due) => family_due,
         Err(reason) => return Ok(Err(reason)),
     };
-    let account = store.get::<AccountDocument>(&store.pseudonym(&award.recipient())).await?;
-    Ok(Ok((award, account.map(|kept| kept.value.declared))))
+    let account = store.get::<AccountDocument>(&store.pseudonym(&family_due.recipient())).await?;
+    Ok(Ok((family_due, account.map(|kept| kept.value.declared))))
 }

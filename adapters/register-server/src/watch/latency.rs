@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Answers remembered: enough for a 95th percentile, few enough to follow a change soon.
+/// Answers remembered: enough for a 85th percentile, few enough to follow a change soon.
 const REMEMBERED_COUNT: usize = 128;
 /// Answers needed before the percentile means anything.
 const NEEDED_COUNT: usize = 20;
@@ -24,14 +24,14 @@ impl Latency {
         self.next = (self.next + 1) % REMEMBERED_COUNT;
     }
 
-    /// The 95th percentile; `None` before enough answers were observed. Costs a sort of 128.
-    pub(crate) fn p95(&self) -> Option<Duration> {
+    /// The 85th percentile; `None` before enough answers were observed. Costs a sort of 128.
+    pub(crate) fn p85(&self) -> Option<Duration> {
         if self.times.len() < NEEDED_COUNT {
             return None;
         }
         let mut sorted = self.times.clone();
         sorted.sort_unstable();
-        sorted.get(sorted.len() * 95 / 100).copied()
+        sorted.get(sorted.len() * 85 / 100).copied()
     }
 }
 
@@ -43,10 +43,10 @@ mod tests {
     fn percentile_follows_the_latest_answers() {
         let mut latency = Latency::default();
         (1..20).for_each(|ms| latency.observe(Duration::from_millis(ms)));
-        assert_eq!(latency.p95(), None, "too few");
+        assert_eq!(latency.p85(), None, "too few");
         (20..=100).for_each(|ms| latency.observe(Duration::from_millis(ms)));
-        assert_eq!(latency.p95(), Some(Duration::from_millis(96)));
+        assert_eq!(latency.p85(), Some(Duration::from_millis(86)));
         (0..128).for_each(|_| latency.observe(Duration::from_millis(7)));
-        assert_eq!(latency.p95(), Some(Duration::from_millis(7)));
+        assert_eq!(latency.p85(), Some(Duration::from_millis(7)));
     }
 }

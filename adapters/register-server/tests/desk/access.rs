@@ -35,7 +35,10 @@ async fn each_door_refuses_every_officer_but_those_of_the_table_and_changes_noth
         (format!("/cards/{card}/renewal"), renew, vec![AGENCY]),
         ("/received/search".into(), json!({"pinfl": FATHER}), vec![AGENCY]),
         ("/events/waiting".into(), get.clone(), vec![HEAD, AGENCY]),
-        ("/proposals".into(), get, vec![HEAD, AGENCY]),
+        ("/proposals".into(), get.clone(), vec![HEAD, AGENCY]),
+        ("/proposals/none".into(), get, vec![HEAD, AGENCY]),
+        ("/proposals/none/application".into(), json!({}), vec![AGENCY]),
+        ("/proposals/none/refusal".into(), json!({"ground": "g"}), vec![AGENCY]),
         ("/cards".into(), issue, vec![AGENCY]),
         ("/cases".into(), open, vec![WORKER]),
     ];

@@ -6,8 +6,8 @@ use register::card::answer::{Parties, StatusRequest, verify};
 use schemas::encoding::{base64url, from_base64url};
 use serde_json::{Value, json};
 
-use crate::office::{AGENCY, Office, SHOP, TAX};
-use crate::sample::{FATHER, SON};
+use crate::office::{AGENCY, Office, SHOP, TAX, WORKER};
+use crate::sample::{FATHER, GRANDFATHER, MOTHER, SON, Sample};
 
 /// What a shop learns about a card, and how long the answer is.
 async fn ask(office: &Office, card: &str, question: Question) -> (bool, usize) {
@@ -96,4 +96,67 @@ async fn what_agencies_report_is_kept_once_and_seen_across_agencies() {
         found["received"].as_array().unwrap().iter().map(|one| &one["agency"]).collect();
     assert_eq!(agencies.len(), 2, "{found}");
     assert!(agencies.contains(&&json!(SHOP)) && agencies.contains(&&json!(TAX)));
+}
+
+/// Files, visits and rates the father's family finally.
+async fn award(office: &Office) {
+    let filed = office.done(AGENCY, "/applications", json!({"pinfl": FATHER})).await;
+    let path = format!("/applications/{}", filed["application"]["id"].as_str().unwrap());
+    let visit = json!({"visited_on": "2026-03-02", "family_confirmed": true, "note": ""});
+    office.done(WORKER, &format!("{path}/questionnaire"), visit).await;
+    let rated = office.done(AGENCY, &format!("{path}/final-rating"), json!({})).await;
+    assert_eq!(rated["application"]["state"]["state"], "registered", "{rated}");
+}
+
+#[tokio::test]
+async fn whether_a_family_is_registered_is_answered_by_its_award_and_by_no_request() {
+    let office = Office::open(None).await;
+    let (id, before) = office.issue_card(SON).await;
+    let by_hand = json!([{"question": "registered-family", "from": "2026-01-01", "to": null}]);
+    let step = json!({"step": "entitle", "entitlements": by_hand});
+    let body = json!({"version": 1, "ground": "said so", "step": step});
+    let (status, value) = office.post(AGENCY, &format!("/cards/{id}/steps"), body).await;
+    assert_eq!((status, &value["type"]), (StatusCode::CONFLICT, &json!("register.card_refused")));
+    let registered = async |card: &str| ask(&office, card, Question::RegisteredFamily).await.0;
+    assert!(!registered(&before).await, "no application");
+    award(&office).await;
+    assert!(registered(&before).await, "a card that was issued before the decision");
+    let (_, after) = office.issue_card(MOTHER).await;
+    assert!(registered(&after).await, "a card that was issued after it");
+    let (_, stranger) = office.issue_card(GRANDFATHER).await;
+    assert!(!registered(&stranger).await, "not of the family");
+    entitle(&office, &id).await;
+    assert!(registered(&before).await, "what others decide does not touch it");
+    step_on(&office, &id, json!({"step": "block", "reason": "suspected"})).await;
+    assert!(!registered(&before).await);
+    step_on(&office, &id, json!({"step": "unblock"})).await;
+    assert!(registered(&before).await);
+    let day = std::time::Duration::from_secs(86_400);
+    office.clock.advance(day * 182);
+    assert!(registered(&before).await, "31 August 2026, the last day of six months");
+    office.clock.advance(day);
+    assert!(!registered(&before).await);
+}
+
+#[tokio::test]
+async fn a_family_that_monitoring_stops_is_registered_to_the_end_of_the_month_before() {
+    let office = Office::open(None).await;
+    let (_, card) = office.issue_card(SON).await;
+    award(&office).await;
+    let mut sample = Sample::worked_example();
+    sample.vehicle(FATHER, "01A777AA", 2021);
+    let office = office.restart_before(sample).await;
+    office.done(AGENCY, "/monitoring", json!({"month": "2026-04"})).await;
+    let finished = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        while office.get(AGENCY, "/monitoring/2026-04").await.1["monitoring"]["progress"]
+            != "finished"
+        {
+            tokio::task::yield_now().await;
+        }
+    });
+    finished.await.unwrap();
+    let registered = async || ask(&office, &card, Question::RegisteredFamily).await.0;
+    assert!(registered().await, "March is paid");
+    office.clock.advance(std::time::Duration::from_secs(30 * 86_400));
+    assert!(!registered().await, "1 April 2026");
 }

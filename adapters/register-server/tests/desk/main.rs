@@ -15,6 +15,8 @@ mod cases;
 mod fake_hub;
 mod life_events;
 mod office;
+mod proposals;
+mod races;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]
 mod sample;

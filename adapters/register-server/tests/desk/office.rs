@@ -34,10 +34,22 @@ pub(crate) struct Office {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     register: RunningRegister,
-    folder: TempDir,
+    _folder: TempDir,
     config: String,
+    hub_url: String,
     http: Client<HttpConnector, Full<Bytes>>,
     _tasks: JoinSet<()>,
+}
+
+/// A hub whose sources answer from the sample, and its address.
+async fn hub_of(sample: Sample) -> (Arc<Hub>, String, JoinSet<()>) {
+    let hub = Hub::new(sample, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = hub.router();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (hub, url, tasks)
 }
 
 fn desk_config(folder: &Path) -> String {
@@ -85,12 +97,7 @@ impl Office {
         payments: Option<Arc<dyn PaymentStops>>,
         more: impl FnOnce(&Path) -> String,
     ) -> Self {
-        let hub = Hub::new(Sample::worked_example(), &[]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = hub.router();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (hub, url, tasks) = hub_of(Sample::worked_example()).await;
         let folder = tempfile::tempdir().unwrap();
         generate(Algorithm::Ed25519, &folder.path().join("card.pem")).unwrap();
         // Tables come after the sources, as TOML wants.
@@ -99,7 +106,7 @@ impl Office {
         let clock = clock();
         let register = Self::start(&config, &clock, payments).await;
         let http = Client::builder(TokioExecutor::new()).build_http();
-        Self { hub, clock, register, folder, config, http, _tasks: tasks }
+        Self { hub, hub_url: url, clock, register, _folder: folder, config, http, _tasks: tasks }
     }
 
     async fn start(
@@ -113,13 +120,20 @@ impl Office {
 
     /// Stops the register and starts it again on the same store.
     pub(crate) async fn restart(self, payments: Option<Arc<dyn PaymentStops>>) -> Self {
-        let Self { hub, clock, register, folder, config, http, _tasks } = self;
+        let Self { clock, register, config, http, .. } = self;
         // Its connections hold the register up to the end of the drain.
         drop(http);
         register.stop().await;
         let register = Self::start(&config, &clock, payments).await;
         let http = Client::builder(TokioExecutor::new()).build_http();
-        Self { hub, clock, register, folder, config, http, _tasks }
+        Self { clock, register, config, http, ..self }
+    }
+
+    /// As [`Office::restart`], before a hub whose sources say something else.
+    pub(crate) async fn restart_before(mut self, sample: Sample) -> Self {
+        let (hub, url, tasks) = hub_of(sample).await;
+        self.config = self.config.replace(&self.hub_url, &url);
+        Self { hub, hub_url: url, _tasks: tasks, ..self }.restart(None).await
     }
 
     /// The bytes and status of an answer.

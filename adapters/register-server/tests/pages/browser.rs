@@ -149,6 +149,13 @@ impl Browser {
         self.command(Method::POST, "/goog/cdp/execute", Some(body)).await
     }
 
+    /// Names the officer in every request from now on, as what lets officers in does.
+    pub(crate) async fn name_officer(&self, user: &str) {
+        self.inspect("Network.enable", json!({})).await;
+        let headers = json!({"headers": {"X-Road-UserId": user}});
+        self.inspect("Network.setExtraHTTPHeaders", headers).await;
+    }
+
     pub(crate) async fn resize(&self, width: u32) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.inspect("Emulation.setDeviceMetricsOverride", size).await;

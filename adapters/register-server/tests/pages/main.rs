@@ -16,6 +16,7 @@ mod browser;
 #[path = "../profiles/fake_hub.rs"]
 mod fake_hub;
 mod fences;
+mod joined;
 mod keyboard;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]

@@ -8,7 +8,7 @@ use crate::sample::{FATHER, MOTHER, SON};
 use crate::world::{Office, Page, named_family, search};
 
 /// The text without its tags, one space between words.
-fn plain(page: &Page) -> String {
+pub(crate) fn plain(page: &Page) -> String {
     let mut plain = String::new();
     for part in page.text.split('<').skip(1) {
         let (tag, text) = part.split_once('>').unwrap();
@@ -25,7 +25,7 @@ fn plain(page: &Page) -> String {
         .replace("&lt;", "<")
 }
 
-fn assert_says(page: &Page, texts: &[&str]) {
+pub(crate) fn assert_says(page: &Page, texts: &[&str]) {
     let plain = plain(page);
     for text in texts {
         assert!(plain.contains(text), "{text} is missing in: {plain}");

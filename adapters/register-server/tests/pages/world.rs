@@ -7,9 +7,10 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use register_server::{RegisterConfig, RunningRegister, start};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake_hub::{Fault, World, clock, config};
+use crate::joined::tables;
 use crate::sample::{BABY, DAUGHTER, FATHER, MOTHER, SON, Sample};
 
 /// The worked example with invented names.
@@ -26,6 +27,7 @@ pub(crate) fn named_family() -> Sample {
 pub(crate) struct Office {
     pub(crate) world: World,
     pub(crate) register: RunningRegister,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Office {
@@ -33,11 +35,45 @@ impl Office {
         let world = World::new(sample, faults).await;
         let text = config(world.hub_url(), "[pages]");
         let register = start(RegisterConfig::parse(&text).unwrap(), clock()).await.unwrap();
-        Self { world, register }
+        Self { world, register, _folder: None }
+    }
+
+    /// An office whose register has a desk and payments.
+    pub(crate) async fn joined(sample: Sample) -> Self {
+        let world = World::new(sample, &[]).await;
+        let folder = tempfile::tempdir().unwrap();
+        // Tables come after the sources, as TOML wants.
+        let text = config(world.hub_url(), "[pages]") + &tables(folder.path());
+        let register = start(RegisterConfig::parse(&text).unwrap(), clock()).await.unwrap();
+        Self { world, register, _folder: Some(folder) }
+    }
+
+    /// An officer's POST at the desk that succeeds.
+    pub(crate) async fn act(&self, user: &str, path: &str, body: &Value) -> Value {
+        self.send("x-road-userid", user, path, body).await
+    }
+
+    /// A system's POST at the desk that succeeds.
+    pub(crate) async fn tell(&self, client: &str, path: &str, body: &Value) -> Value {
+        self.send("x-road-client", client, path, body).await
+    }
+
+    async fn send(&self, header: &str, who: &str, path: &str, body: &Value) -> Value {
+        let client: Client<_, Full<bytes::Bytes>> =
+            Client::builder(TokioExecutor::new()).build_http();
+        let request = Request::post(format!("http://{}{path}", self.register.address))
+            .header(header, who)
+            .body(Full::from(body.to_string()));
+        let answer = client.request(request.unwrap()).await.unwrap();
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{path}: {}", String::from_utf8_lossy(&bytes));
+        serde_json::from_slice(&bytes).unwrap()
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller { address: self.register.address, cookies: Vec::new(), language: "en" }
+        let (address, cookies) = (self.register.address, Vec::new());
+        Caller { address, cookies, language: "en", user: None }
     }
 }
 
@@ -65,6 +101,8 @@ pub(crate) struct Caller {
     address: SocketAddr,
     pub(crate) cookies: Vec<String>,
     pub(crate) language: &'static str,
+    /// The officer, as whatever stands in front of the register says.
+    pub(crate) user: Option<&'static str>,
 }
 
 impl Caller {
@@ -109,6 +147,9 @@ impl Caller {
             .header(header::COOKIE, self.cookies.join("; "));
         if form.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        if let Some(user) = self.user {
+            request = request.header("x-road-userid", user);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
+use register::composition::DiscrepancyKind;
 use register::decision::Decision;
 use register::profile::{AbsentAs, Profile};
 use register::source::AbsenceCause;
@@ -45,6 +46,21 @@ async fn good_sources_give_the_worked_example_with_a_receipt_for_every_answer() 
         answer.provenance()?.receipt.as_ref().map(|receipt| receipt.index)
     });
     assert_eq!(receipts.collect::<Vec<_>>(), vec![42; 5 * SOURCES.len()]);
+}
+
+#[tokio::test]
+async fn a_death_that_only_the_civil_registry_knows_is_a_contradiction() {
+    let mut sample = Sample::worked_example();
+    sample.answer(MOTHER, "civil-registry")["died"] = json!("2026-01-31");
+    let profile = World::new(sample, &[]).await.profile(FATHER).await;
+    let flagged = profile.family.discrepancies.iter();
+    let flagged: BTreeSet<_> = flagged.map(|d| (d.kind, d.persons.clone())).collect();
+    let mother = BTreeSet::from([MOTHER.parse().unwrap()]);
+    assert!(flagged.contains(&(DiscrepancyKind::DeadInOneRegister, mother)), "{flagged:?}");
+    // Nothing else is asked about the dead.
+    let about_mother = profile.case.answers.iter().filter(|(who, _, _)| who.as_str() == MOTHER);
+    let sources: Vec<String> = about_mother.map(|(_, source, _)| source.to_string()).collect();
+    assert_eq!(sources, ["civil-registry", "population"]);
 }
 
 #[tokio::test]

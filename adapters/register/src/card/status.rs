@@ -7,6 +7,7 @@ use schemas::digest::Sha256;
 use schemas::encoding::{base64url, from_base64url};
 use serde::{Deserialize, Serialize};
 
+use crate::application::Award;
 use crate::redact::redact;
 
 /// What a card shows: 16 random bytes, as 22 characters of base64url.
@@ -75,6 +76,12 @@ impl Question {
     /// All questions.
     pub const ALL: [Self; 5] =
         [Self::Disability, Self::Pupil, Self::Student, Self::Veteran, Self::RegisteredFamily];
+
+    /// Whether the register's own decisions answer it; the others are data of other agencies.
+    #[must_use]
+    pub fn is_decided_here(self) -> bool {
+        self == Self::RegisteredFamily
+    }
 }
 
 /// A question that is answered yes from one day to another.
@@ -87,6 +94,16 @@ pub struct Entitlement {
     pub from: Date,
     /// Last day; open-ended when absent.
     pub to: Option<Date>,
+}
+
+impl Entitlement {
+    /// What an award entitles to; `None` when it was stopped before its first month.
+    #[must_use]
+    pub fn of_award(Award { from, until }: Award) -> Option<Self> {
+        let (first, last) = (from.first_day(), until.previous().last_day());
+        let question = Question::RegisteredFamily;
+        (from < until).then_some(Self { question, from: first, to: Some(last) })
+    }
 }
 
 /// What answering needs, without the holder.

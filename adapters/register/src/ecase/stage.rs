@@ -78,6 +78,23 @@ pub enum Stage {
 redact!(Stage);
 
 impl Stage {
+    /// Its code, as JSON names it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AwaitsQuestionnaire => "awaits_questionnaire",
+            Self::AwaitsNeeds => "awaits_needs",
+            Self::AwaitsDecision { .. } => "awaits_decision",
+            Self::AwaitsPlan => "awaits_plan",
+            Self::AwaitsAcceptance { .. } => "awaits_acceptance",
+            Self::InService { .. } => "in_service",
+            Self::Refused => "refused",
+            Self::AwaitsAppeal(_) => "awaits_appeal",
+            Self::Closed { .. } => "closed",
+            Self::RefusedFinally => "refused_finally",
+        }
+    }
+
     /// What the case awaits, in words for officers.
     #[must_use]
     pub fn awaits(&self) -> &'static str {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::Soum;
 use crate::month::Month;
-use crate::payment::awards::{Awards, Families};
+use crate::payment::due::{Families, MonthDue};
 use crate::payment::line::{
     AccountNumber, BenefitCode, Branch, Claim, FamilyId, Ground, Line, LineId, LineState,
 };
@@ -86,9 +86,9 @@ impl Office {
     pub fn close(
         &self,
         month: Month,
-        due: impl Into<Awards>,
+        due: impl Into<MonthDue>,
     ) -> Result<Commit<Document>, CloseError> {
-        let Awards { entitlements, families } = due.into();
+        let MonthDue { entitlements, families } = due.into();
         if let Some((&last, _)) = self.months.last_key_value().filter(|(last, _)| **last >= month) {
             return Err(CloseError::Closed(last));
         }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::money::Soum;
 use crate::month::Month;
 use crate::payment::LINES_PER_MESSAGE_MAX_COUNT;
-use crate::payment::awards::Families;
-use crate::payment::line::{FamilyId, Line, LineId, LineState};
+use crate::payment::due::Families;
+use crate::payment::line::{Line, LineId, LineState};
 use crate::payment::message::{
     AccountCheck, AccountState, Answer, Confirmation, Confirmations, Financing, Message, Outcome,
     PaymentOrder, Release, ReleaseRequest, Role, Statement, StatementLine, StatementPart,
@@ -24,6 +24,8 @@ pub struct Office {
     pub(crate) deaths: BTreeSet<Pinfl>,
     /// Lines of earlier months that are still to roll over.
     pub(crate) to_roll_over: BTreeSet<LineId>,
+    /// The lines of each recipient.
+    of_recipient: BTreeMap<Pinfl, BTreeSet<LineId>>,
 }
 
 /// A closed month.
@@ -101,9 +103,10 @@ impl Office {
         self.lines.range(first..=last).map(|(_, line)| line)
     }
 
-    /// All lines of a family, oldest first. Cost: one look at each line that there is.
-    pub fn lines_of<'a>(&'a self, family: &'a FamilyId) -> impl Iterator<Item = &'a Line> {
-        self.lines.values().filter(move |line| line.claim.family == *family)
+    /// The lines that pay a person, each with its state as in [`Summary::states`], newest first.
+    pub fn paid_to(&self, person: Pinfl) -> impl Iterator<Item = (&Line, &'static str)> {
+        let ids = self.of_recipient.get(&person).into_iter().flatten().rev();
+        ids.filter_map(|id| self.lines.get(id)).map(|line| (line, line.state.word()))
     }
 
     /// Whether the person's death is recorded.
@@ -305,6 +308,7 @@ impl Party for Office {
                 } else {
                     self.to_roll_over.remove(&line.id);
                 }
+                self.of_recipient.entry(line.recipient).or_default().insert(line.id.clone());
                 self.lines.insert(line.id.clone(), line);
             }
             Document::Death(person) => {

@@ -19,7 +19,7 @@ use register::application::{
 use register::decision::Entitlement;
 use register::money::Soum;
 use register::month::Month;
-use register::payment::awards::{Award, LeftOut};
+use register::payment::due::{FamilyDue, LeftOut};
 use schemas::digest::Sha256;
 use schemas::pinfl::Pinfl;
 
@@ -264,8 +264,8 @@ fn monitored(monitoring: &[(&str, Outcome)]) -> Application {
 #[test]
 fn a_month_is_paid_by_the_last_rating_up_to_it_whatever_later_months_bring() {
     let in_force = |application: &Application, month: &str| {
-        Award::in_force(application, month.parse().unwrap())
-            .map(|award| award.amount_soum().amount())
+        FamilyDue::in_force(application, month.parse().unwrap())
+            .map(|family_due| family_due.amount_soum().amount())
     };
     let plain = monitored(&[]);
     assert_eq!(in_force(&plain, "2026-02"), Err(LeftOut::BeginsLater));

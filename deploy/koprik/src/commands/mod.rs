@@ -1,5 +1,6 @@
 //! The commands. Each file is one command, or a family of them.
 
+mod applications;
 mod audit;
 mod call;
 mod demo;
@@ -46,7 +47,7 @@ enum Command {
     Central(serve::Serve),
     /// Run a small timestamp authority (RFC 3161), for an exchange that has no other.
     TimestampAuthority(serve::Serve),
-    /// Run the social register, or replay and simulate its stored decisions.
+    /// Run the social register, work with its applications, or replay and simulate its stored decisions.
     Register(register::Register),
     /// Run an agency's adapter.
     Adapter(serve::Serve),

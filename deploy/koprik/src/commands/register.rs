@@ -1,4 +1,5 @@
-//! `koprik register`: the server, and its stored decisions replayed and simulated offline.
+//! `koprik register`: the server, what is asked of a running one, and its stored decisions replayed and
+//! simulated offline.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,14 @@ use register::replay::{Effect, Replay, Simulation, replay};
 use register::rules::{Rulebook, Rules};
 use serde_json::{Value, json};
 
+use super::applications::{File, Monitoring, Overdue, Show};
 use super::serve::Serve;
 use crate::output;
 
 /// Bytes of one stored profile: a family of ten over a dozen sources has about a tenth.
 const PROFILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The register's server, or a look at its stored decisions.
+/// The register's server, a question to a running one, or a look at stored decisions.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Register {
@@ -47,6 +49,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         profiles: PathBuf,
     },
+    /// File an application of today at a running register, with its preliminary rating.
+    File(File),
+    /// Show an application: where it stands, its ratings, what is next and by when.
+    Show(Show),
+    /// List the applications whose next step is overdue, the longest first.
+    Overdue(Overdue),
+    /// Monitor all registered families for a month.
+    #[command(subcommand)]
+    Monitoring(Monitoring),
 }
 
 impl Register {
@@ -54,13 +65,21 @@ impl Register {
         match (self.command, self.serve) {
             (Some(Command::Replay { profiles, rules }), _) => replay_all(json, &profiles, &rules),
             (Some(Command::Simulate { rules, profiles }), _) => simulate(json, &rules, &profiles),
-            (None, Some(serve)) => {
-                serve.register(json).await?;
-                Ok(ExitCode::SUCCESS)
-            }
-            (None, None) => bail!("give --config FILE, or one of the commands replay, simulate"),
+            (Some(Command::File(file)), _) => done(file.run(json).await),
+            (Some(Command::Show(show)), _) => done(show.run(json).await),
+            (Some(Command::Overdue(overdue)), _) => done(overdue.run(json).await),
+            (Some(Command::Monitoring(monitoring)), _) => done(monitoring.run(json).await),
+            (None, Some(serve)) => done(serve.register(json).await),
+            (None, None) => bail!(
+                "give --config FILE, or one of the commands file, show, overdue, monitoring, replay, \
+                 simulate"
+            ),
         }
     }
+}
+
+fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// Replays every profile; the exit code is 1 when one differs.

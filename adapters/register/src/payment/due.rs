@@ -78,26 +78,26 @@ pub struct DeclaredAccount {
 
 /// A decision that is in force in a month.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Award {
+pub struct FamilyDue {
     recipient: Pinfl,
     family: FamilyId,
     benefit: BenefitCode,
     amount_soum: Soum,
     ground: Ground,
 }
-redact!(DeclaredAccount, Award);
+redact!(DeclaredAccount, FamilyDue);
 
 /// What a month is closed with.
 #[derive(Clone, Debug, Default)]
-pub struct Awards {
+pub struct MonthDue {
     pub(crate) entitlements: Vec<Entitlement>,
     pub(crate) families: Families,
 }
 
-impl Awards {
+impl MonthDue {
     /// Adds a family that is paid.
-    pub fn pay(&mut self, award: Award, to: DeclaredAccount) {
-        let Award { recipient, family, benefit, amount_soum, ground } = award;
+    pub fn pay(&mut self, family_due: FamilyDue, to: DeclaredAccount) {
+        let FamilyDue { recipient, family, benefit, amount_soum, ground } = family_due;
         let DeclaredAccount { account, branch } = to;
         let entitlement =
             Entitlement { family, benefit, recipient, account, amount_soum, ground, branch };
@@ -119,15 +119,15 @@ impl Awards {
     }
 }
 
-impl From<Vec<Entitlement>> for Awards {
+impl From<Vec<Entitlement>> for MonthDue {
     fn from(corrections: Vec<Entitlement>) -> Self {
-        let mut awards = Self::default();
-        awards.correct(corrections);
-        awards
+        let mut month_due = Self::default();
+        month_due.correct(corrections);
+        month_due
     }
 }
 
-impl Award {
+impl FamilyDue {
     /// Who is paid.
     #[must_use]
     pub fn recipient(&self) -> Pinfl {
