@@ -281,7 +281,9 @@ mod tests {
             );
             assert!(table.contains(&row), "schemas/errors.md lacks the line\n{row}");
         }
-        assert_eq!(table.matches("| `").count(), ProblemCode::ALL.len(), "stale lines");
+        let lines = table.lines().filter(|line| line.starts_with("| `server."));
+        let lines = lines.chain(table.lines().filter(|line| line.starts_with("| `client.")));
+        assert_eq!(lines.count(), ProblemCode::ALL.len(), "stale lines");
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! A party that runs: one step at a time, durable before its answer leaves.
+//! A party that runs: one step at a time, durable before its answer leaves. A step begins with books
+//! that no other process has changed since they were read.
+
+use std::fmt;
 
 use register::payment::message::{Answer, Message, MessageId};
 use register::payment::party::{Commit, Ledger, Party, Refusal};
 use tokio::sync::{Mutex, watch};
 
-use crate::store::{Store, StoreError};
+use crate::books::{Books, BooksError};
 
 /// Why a message is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +17,7 @@ pub enum DeskError {
     Refused(#[from] Refusal),
     /// It cannot be stored.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BooksError),
 }
 
 /// Why a command is not carried out.
@@ -25,32 +28,30 @@ pub enum ActError<E> {
     Refused(E),
     /// It cannot be stored.
     #[error(transparent)]
-    Store(StoreError),
+    Store(BooksError),
 }
 
-/// A party with its store. All steps go one after another.
-#[derive(Debug)]
-pub struct Desk<P> {
+/// A party with its books. All steps go one after another.
+pub struct Desk<P: Party> {
     kept: Mutex<Kept<P>>,
     /// Told when there may be something to send or to do.
     changed: watch::Sender<()>,
 }
 
-#[derive(Debug)]
-struct Kept<P> {
+struct Kept<P: Party> {
     ledger: Ledger<P>,
-    store: Store,
-    /// The store may hold more than the ledger: a commit failed or was given up midway.
+    books: Box<dyn Books<P>>,
+    /// The books may hold more than the ledger: a commit failed or was given up midway.
     behind: bool,
 }
 
 impl<P: Party> Desk<P> {
-    /// A desk on its store.
+    /// A desk on its books.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn open(store: Store) -> Result<Self, StoreError> {
-        let mut kept = Kept { ledger: Ledger::default(), store, behind: true };
+    /// [`BooksError`].
+    pub async fn open(books: impl Books<P> + 'static) -> Result<Self, BooksError> {
+        let mut kept = Kept { ledger: Ledger::default(), books: Box::new(books), behind: true };
         kept.catch_up().await?;
         Ok(Self { kept: Mutex::new(kept), changed: watch::Sender::new(()) })
     }
@@ -98,9 +99,14 @@ impl<P: Party> Desk<P> {
         Ok(changes)
     }
 
-    /// Looks at the party.
+    /// Looks at the party, with what other processes have stored; when the books cannot be read, as
+    /// it was.
     pub async fn look<T>(&self, look: impl FnOnce(&P) -> T) -> T {
-        look(self.kept.lock().await.ledger.party())
+        let mut kept = self.kept.lock().await;
+        if let Err(error) = kept.catch_up().await {
+            tracing::warn!(%error, "the payments' books cannot be read; what is shown may be old");
+        }
+        look(kept.ledger.party())
     }
 
     /// Outgoing messages that `wanted` picks, at most `count`.
@@ -130,10 +136,17 @@ impl<P: Party> Desk<P> {
     }
 }
 
+impl<P: Party> fmt::Debug for Desk<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Desk({:?})", P::ROLE)
+    }
+}
+
 impl<P: Party> Kept<P> {
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
-        if self.behind {
-            let all = self.store.read().await?;
+    async fn catch_up(&mut self) -> Result<(), BooksError> {
+        if self.behind || !self.books.is_current().await? {
+            self.behind = true;
+            let all = self.books.read().await?;
             self.ledger = Ledger::default();
             self.ledger.apply(all);
             self.behind = false;
@@ -142,12 +155,12 @@ impl<P: Party> Kept<P> {
     }
 
     /// Durable, then in force. A caller that goes away in between leaves the ledger behind.
-    async fn commit(&mut self, commit: Commit<P::Document>) -> Result<(), StoreError> {
+    async fn commit(&mut self, commit: Commit<P::Document>) -> Result<(), BooksError> {
         if commit.is_empty() {
             return Ok(());
         }
         self.behind = true;
-        self.store.commit::<P>(&commit).await?;
+        self.books.commit(&commit).await?;
         self.ledger.apply(commit);
         self.behind = false;
         Ok(())

@@ -6,12 +6,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::{StatusCode, Uri};
 use register::payment::message::{Answer, Message, Role};
 use register::payment::party::{Party, Refusal};
 use serde_json::json;
 
+use crate::contract;
 use crate::desk::{Desk, DeskError};
 
 /// Bytes of a message: a hundred lines of a statement are about 30 KiB.
@@ -27,14 +28,14 @@ pub fn paths(role: Role) -> &'static [&'static str] {
     }
 }
 
-/// The routes at which a party takes messages.
+/// The routes at which a party takes messages, and its contract.
 pub fn routes<P>(desk: Arc<Desk<P>>) -> Router
 where
-    P: Party + Send + 'static,
-    P::Document: Send + Sync,
+    P: Party,
 {
     let take = |router: Router<Arc<Desk<P>>>, path: &&str| router.route(path, post(take::<P>));
-    let router = paths(P::ROLE).iter().fold(Router::new(), take);
+    let contract = Router::new().route("/openapi.json", get(|| contract::answer(P::ROLE)));
+    let router = paths(P::ROLE).iter().fold(contract, take);
     router.layer(DefaultBodyLimit::max(MESSAGE_MAX_BYTES)).with_state(desk)
 }
 

@@ -1,7 +1,7 @@
 //! Treasury and bank as parties of the payments, and the shell that runs any party.
 //!
 //! ```text
-//! hub ─► inbox ─► Desk { Ledger<Party> + Store } ─► sender ─► courier ─► own hub
+//! hub ─► inbox ─► Desk { Ledger<Party> + Books } ─► sender ─► courier ─► own hub
 //! ```
 //!
 //! The rules of the register's side and the messages stand in `register::payment`, with the drawing
@@ -10,19 +10,20 @@
 //! server has a desk of its own.
 
 pub mod bank;
+pub mod books;
 pub mod config;
 mod connections;
+pub mod contract;
 pub mod courier;
 pub mod desk;
 mod govstack;
 pub mod inbox;
 pub mod sender;
 pub mod server;
-pub mod store;
 pub mod treasury;
 
+pub use books::{Books, BooksError, RegisterBooks, SqliteBooks, SqliteError};
 pub use config::{ConfigError, PaymentPartyConfig};
 pub use courier::{Courier, HubCourier, Undelivered};
 pub use desk::{ActError, Desk, DeskError};
 pub use server::{RunningParty, StartError, start_bank, start_treasury};
-pub use store::{Store, StoreError};

@@ -69,8 +69,7 @@ struct Resting {
 /// Sends for ever; its owner aborts it. What is under way then is sent again after the next start.
 pub async fn run<P, C>(desk: Arc<Desk<P>>, courier: Arc<C>, pauses: Pauses, clock: Clock)
 where
-    P: Party + Send + 'static,
-    P::Document: Send + Sync,
+    P: Party,
     C: Courier,
 {
     let mut changes = desk.changes();

@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bank::Bank;
+use crate::books::{BooksError, SqliteBooks, SqliteError};
 use crate::config::PaymentPartyConfig;
 use crate::courier::HubCourier;
 use crate::desk::Desk;
-use crate::store::{Store, StoreError};
 use crate::treasury::Treasury;
 use crate::{connections, govstack, inbox, sender};
 
@@ -30,7 +30,10 @@ mod operator;
 pub enum StartError {
     /// The database.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] SqliteError),
+    /// What it holds.
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// The purpose cannot stand in a header.
     #[error("payments: the configuration key `purpose` is refused: write a code of the catalogue")]
     Purpose,
@@ -47,7 +50,7 @@ pub enum StartError {
 
 /// A treasury or bank that runs; dropping it ends it at once, as a crash would.
 #[derive(Debug)]
-pub struct RunningParty<P> {
+pub struct RunningParty<P: Party> {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// What it knows.
@@ -66,7 +69,7 @@ pub async fn start_treasury(
     config: PaymentPartyConfig,
     clock: Clock,
 ) -> Result<RunningParty<Treasury>, StartError> {
-    let desk = Arc::new(Desk::open(Store::open(&config.database).await?).await?);
+    let desk = Arc::new(Desk::open(SqliteBooks::open(&config.database).await?).await?);
     let routes = inbox::routes(desk.clone()).merge(operator::treasury(desk.clone()));
     serve(config, clock, desk, routes).await
 }
@@ -79,7 +82,7 @@ pub async fn start_bank(
     config: PaymentPartyConfig,
     clock: Clock,
 ) -> Result<RunningParty<Bank>, StartError> {
-    let desk = Arc::new(Desk::open(Store::open(&config.database).await?).await?);
+    let desk = Arc::new(Desk::open(SqliteBooks::open(&config.database).await?).await?);
     let routes = inbox::routes(desk.clone())
         .merge(operator::bank(desk.clone()))
         .merge(govstack::routes(desk.clone()));
@@ -96,8 +99,7 @@ async fn serve<P>(
     routes: Router,
 ) -> Result<RunningParty<P>, StartError>
 where
-    P: Party + Send + 'static,
-    P::Document: Send + Sync,
+    P: Party,
 {
     let PaymentPartyConfig { listen, hub, client, purpose, services, pauses, .. } = config;
     let courier = HubCourier::new(hub, &client, &purpose, services).ok_or(StartError::Purpose)?;
@@ -134,7 +136,7 @@ async fn pay(desk: Arc<Desk<Bank>>, every: Duration) {
     }
 }
 
-impl<P> RunningParty<P> {
+impl<P: Party> RunningParty<P> {
     /// Stops accepting, lets running requests end for up to 10 s, stops sending.
     pub async fn stop(mut self) {
         self.stop.send_replace(());

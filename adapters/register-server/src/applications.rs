@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /applications` `{"pinfl": "…"}` | files an application of today, with its preliminary rating |
+//! | `POST /applications` `{"pinfl": "…"}` | files an application of today, or of `filed_on`, with its preliminary rating |
 //! | `GET /applications/{id}` | shows it with what is to be done next |
 //! | `POST /applications/{id}/questionnaire` | takes the home questionnaire |
 //! | `POST /applications/{id}/final-rating` | asks the sources again and rates finally |
@@ -20,7 +20,7 @@ pub(crate) mod documents;
 mod filing;
 mod lists;
 pub(crate) mod monitoring;
-mod refusal;
+pub(crate) mod refusal;
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) use refusal::Refusal;
 /// What the handlers of applications share.
 pub(crate) struct Applications {
     pub(crate) store: Store,
-    timetable: Timetable,
+    pub(crate) timetable: Timetable,
     /// Wakes the task of monitoring.
     wake: Notify,
 }

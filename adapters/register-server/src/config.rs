@@ -182,11 +182,7 @@ impl RegisterConfig {
     /// [`ConfigError`] says which key to change and how.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
-        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)?;
-        if let Some(payments) = &mut config.payments {
-            payments.database = path.parent().unwrap_or(Path::new("")).join(&payments.database);
-        }
-        Ok(config)
+        Self::parse(&std::fs::read_to_string(path).map_err(unreadable)?)
     }
 
     /// Reads and checks a configuration.

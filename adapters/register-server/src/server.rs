@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pki::signer::KeyError;
 use register::payment::office::Office;
 use register::rules::{RuleError, Rulebook};
-use register_store::StoreError;
+use register_store::{Store, StoreError};
 use schemas::clock::Clock;
 use schemas::limits::DRAIN_TIMEOUT;
 use spdci::{RunningSpdci, SpdciFault};
@@ -38,9 +38,9 @@ pub enum StartError {
     /// The files for https cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// The payments' database cannot be used.
+    /// The payments' books cannot be read.
     #[error(transparent)]
-    Payments(#[from] ::payments::StoreError),
+    Payments(#[from] ::payments::BooksError),
     /// The rules of this build are faulty.
     #[error(transparent)]
     Rules(#[from] RuleError),
@@ -130,7 +130,8 @@ pub async fn start_with(
     let social = spdci.as_ref().map(|running| running.service.registry.clone());
     let sources = WatchedSource::all(&config, &clock);
     let mut work = JoinSet::new();
-    let payments = open_payments(&config, (&hub, &clock), &mut work).await?;
+    let store = applications.as_ref().map(|applications| &applications.store);
+    let payments = open_payments(&config, store, (&hub, &clock), &mut work).await?;
     let pages = config.pages.clone();
     let register = Register { config, sources, hub, clock, rules, places, applications, social };
     let register = Arc::new(register);
@@ -149,7 +150,7 @@ pub async fn start_with(
         router = router.merge(pages::routes(register.clone(), &config, address, sections)?);
     }
     if let Some(desk) = &payments {
-        router = router.merge(payments::routes(desk.clone()));
+        router = router.merge(payments::routes(register.clone(), desk.clone()));
     }
     let (ask_to_stop, asked) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
@@ -174,16 +175,17 @@ pub async fn start_with(
 /// Opens the payments, if there are any, and begins to send what was left.
 async fn open_payments(
     config: &RegisterConfig,
+    store: Option<&Store>,
     (hub, clock): (&HubClient, &Clock),
     work: &mut JoinSet<()>,
 ) -> Result<Option<Arc<PayDesk>>, StartError> {
-    let Some(section) = &config.payments else { return Ok(None) };
+    let (Some(section), Some(store)) = (&config.payments, store) else { return Ok(None) };
     let unchecked = || ConfigError::Value {
         key: "payments.purpose".into(),
         repair: "write a code of the purpose catalogue",
     };
     let courier = RegisterCourier::new(hub, section).ok_or_else(unchecked)?;
-    let desk = payments::open(section).await?;
+    let desk = payments::open(store).await?;
     let (sent, pauses) = (desk.clone(), section.pauses);
     work.spawn(::payments::sender::run(sent, Arc::new(courier), pauses, clock.clone()));
     Ok(Some(desk))

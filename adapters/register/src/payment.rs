@@ -24,6 +24,7 @@
 //! release requests and account checks are our own (I). Left out: sockets, storing, the clock.
 
 pub mod closing;
+pub mod due;
 pub mod line;
 pub mod message;
 pub mod office;

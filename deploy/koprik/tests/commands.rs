@@ -54,6 +54,28 @@ fn demo_shows_a_verified_profile_with_evidence_of_every_exchange() {
     }
 }
 
+#[test]
+fn demo_pays_the_household_what_its_rating_says_and_proves_the_payments_exchanges() {
+    let (dir, shown) = demo();
+    let line = &shown["payment"]["lines"][0];
+    assert_eq!(shown["payment"]["reason"], Value::Null, "{}", shown["payment"]);
+    assert_eq!(line["state"], "paid");
+    assert_eq!((&line["amount_soum"], &line["month"]), (&635_000.into(), &"2026-03".into()));
+    let proved = shown["evidence"].as_array().unwrap().iter().map(|item| {
+        let file = std::fs::read_to_string(text(&item["file"])).unwrap();
+        ["payouts", "treasury/treasury", "register/payments"]
+            .map(|service| usize::from(file.contains(&format!("/{service}"))))
+    });
+    let sums = proved.fold([0; 3], |sums, is| [sums[0] + is[0], sums[1] + is[1], sums[2] + is[2]]);
+    // Check and statement; the order; financed, release and confirmation.
+    assert!(sums[0] >= 2 && sums[1] >= 1 && sums[2] >= 3, "{sums:?}");
+    for (kind, file) in [("treasury", "treasury"), ("bank", "bank-agro")] {
+        let file = dir.join(format!("payments/{file}.toml")).display().to_string();
+        let output = koprik(&[kind, "--config", &file, "--check-config"]);
+        assert!(output.status.success(), "{kind}: {}", complaint(&output));
+    }
+}
+
 /// The first number under this name anywhere in the document.
 fn find(value: &Value, name: &str) -> Option<u64> {
     match value {

@@ -7,6 +7,7 @@
 //! DIR/agencies/NAME.toml              one adapter process each
 //! DIR/databases/NAME.sqlite           the agencies' own data
 //! DIR/register/register.toml
+//! DIR/payments/NAME.toml              treasury and paying bank, where there are payments
 //! DIR/timestamps/timestamp-authority.toml, key, certificate
 //! DIR/adapters, DIR/schemas           definitions and contracts
 //! ```
@@ -31,8 +32,11 @@ use schemas::configuration::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::agencies::{self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER};
+use crate::agencies::{
+    self, Agency, INSTANCE, LEGAL_BASIS, PURPOSE, REGISTER, REGISTER_MEMBER, TREASURY,
+};
 use crate::member::{NewMember, Registered};
+use crate::payments::{self, Payments};
 use crate::register_config::{self, RegisterAddresses};
 use crate::stamps::{self, Timestamps};
 use crate::{assets, ports, witnesses};
@@ -64,9 +68,19 @@ pub struct Options {
     pub witness_seconds: u64,
     /// Who stamps the checkpoints.
     pub timestamps: Timestamps,
+    /// Whether money moves.
+    pub payments: Payments,
 }
 
 impl Options {
+    /// As [`Options::all`], with the treasury, and money that moves.
+    #[must_use]
+    pub fn paying(now: UnixMillis) -> Self {
+        let mut options = Self { payments: Payments::Own, ..Self::all(now) };
+        options.agencies.push(TREASURY);
+        options
+    }
+
     /// All agencies, bodies kept, the default refresh interval.
     #[must_use]
     pub fn all(now: UnixMillis) -> Self {
@@ -78,6 +92,7 @@ impl Options {
             witness_quorum: 0,
             witness_seconds: 10,
             timestamps: Timestamps::None,
+            payments: Payments::None,
         }
     }
 }
@@ -103,6 +118,9 @@ pub struct Layout {
     /// The timestamp authority's configuration file, and where it listens, if there is one.
     #[serde(default)]
     pub timestamp_authority: Option<(PathBuf, SocketAddr)>,
+    /// Treasury and paying bank, if there are any: the configuration file, and where it listens, by hub.
+    #[serde(default)]
+    pub payment_parties: BTreeMap<String, (PathBuf, SocketAddr)>,
     /// The agencies that take part.
     #[serde(with = "agencies::names")]
     pub agencies: Vec<Agency>,
@@ -204,7 +222,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
     let files = AuthorityFiles { key: &ca_key, certificate: &ca_file };
     let authority =
         Authority::create("Koprik demonstration authority", files, Algorithm::EcdsaP256, validity)?;
-    let mut free = ports::free(4 + 5 + options.agencies.len() * 5)?.into_iter();
+    let mut free = ports::free(6 + 5 + options.agencies.len() * 5)?.into_iter();
     let mut port = || free.next().context("too few ports");
     let central = (central_dir.join("central.toml"), port()?);
     let central_admin = port()?;
@@ -217,6 +235,7 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
         adapters: BTreeMap::new(),
         register,
         timestamp_authority: None,
+        payment_parties: BTreeMap::new(),
         agencies: options.agencies.clone(),
         dir,
     };
@@ -232,7 +251,9 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
             peer: port()?,
             admin: port()?,
         };
-        if let Some(agency) = agency {
+        // The treasury's side of the payments is no source of profiles, and no adapter.
+        let source = agency.filter(|agency| **agency != TREASURY);
+        if let Some(agency) = source {
             let file = layout.dir.join("agencies").join(format!("{name}.toml"));
             layout.adapters.insert(name.clone(), (file, port()?));
             write_adapter(&layout, agency)?;
@@ -240,13 +261,16 @@ pub fn lay_out(dir: &Path, options: &Options) -> anyhow::Result<Layout> {
         let member = new_member(agency, &place)?;
         registered.push(member.equip(&place.dir, &authority, validity)?);
         std::fs::write(place.dir.join("authority.pem"), authority.certificate().to_pem())?;
-        write_hub(&layout, options, agency, &place, &member)?;
+        write_hub(&layout, options, source, &place, &member)?;
         layout.hubs.insert(name, place);
     }
     let witnesses = registered.iter().map(Registered::witness).collect();
     write_central(&layout, central_admin, &authority, registered)?;
     witnesses::list(&layout, witnesses, options.witness_quorum)?;
     write_register(&layout)?;
+    if options.payments == Payments::Own {
+        payments::add(&mut layout, [port()?, port()?])?;
+    }
     if options.timestamps == Timestamps::Own {
         stamps::add(&mut layout, port()?, &authority, validity)?;
     }

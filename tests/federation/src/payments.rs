@@ -7,12 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ::payments::bank::Bank;
+use ::payments::PaymentPartyConfig;
 use ::payments::sender::Pauses;
-use ::payments::treasury::Treasury;
-use ::payments::{PaymentPartyConfig, RunningParty, start_bank, start_treasury};
 use anyhow::Context as _;
 use hub_core::policy::{Grant, GrantedPurpose};
 use hub_server::config::Service;
@@ -22,7 +20,7 @@ use schemas::configuration::Purpose;
 
 use crate::agencies::{Agency, REGISTER, TREASURY};
 use crate::layout::REGISTER_HUB;
-use crate::{Federation, Layout, Options, lay_out, ports};
+use crate::{Federation, Layout, Options, lay_out};
 
 /// The bank's hub.
 pub const BANK: &str = "bank-agro";
@@ -39,80 +37,49 @@ pub const LEGAL_BASIS: &str = "Cabinet of Ministers resolution 35 of 29 January 
 /// Short, so that tests wait little.
 const PAUSES: Pauses = Pauses { first_ms: 20, longest_ms: 200 };
 
-/// A federation that pays.
-#[derive(Debug)]
-pub struct Paying {
-    /// Hubs and register.
-    pub federation: Federation,
-    /// The treasury, while it runs.
-    pub treasury: Option<RunningParty<Treasury>>,
-    /// The bank, while it runs.
-    pub bank: Option<RunningParty<Bank>>,
-    treasury_config: PaymentPartyConfig,
-    bank_config: PaymentPartyConfig,
+/// Whether money moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payments {
+    /// No: neither treasury nor paying bank.
+    None,
+    /// [`TREASURY`] and [`BANK`] take part, which stand among the agencies.
+    Own,
 }
 
-impl Paying {
-    /// Lays out and starts hubs, register, treasury and bank below `dir`.
-    ///
-    /// # Errors
-    /// The first part that does not start, with its reason.
-    pub async fn start(dir: &Path) -> anyhow::Result<Self> {
-        let clock = Clock::machine();
-        // The register's configuration asks for a civil registry, which does not run here.
-        let bank = [BANK, "civil-registry"].into_iter().filter_map(Agency::named);
-        let agencies = bank.chain([TREASURY]).collect();
-        let layout = lay_out(dir, &Options { agencies, ..Options::all(clock.now()) })?;
-        let bank_at = *ports::free(1)?.first().context("no free port")?;
-        let treasury_at = layout.adapters.get(TREASURY.name).context("no address")?.1;
-        publish_services(&layout, bank_at)?;
-        add_purpose(&layout)?;
-        add_to_register(&layout)?;
-        let treasury_config = party(&layout, TREASURY.name, treasury_at)?;
-        let bank_config = party(&layout, BANK, bank_at)?;
-        let federation = Federation::new(layout, clock);
-        let (treasury, bank) = (None, None);
-        let mut paying = Self { federation, treasury, bank, treasury_config, bank_config };
-        paying.federation.start_central().await?;
-        for hub in [REGISTER_HUB, TREASURY.name, BANK] {
-            paying.federation.start_hub(hub).await?;
-        }
-        paying.start_treasury().await?;
-        paying.start_bank().await?;
-        paying.federation.start_register().await?;
-        Ok(paying)
+/// Lays out and starts hubs, register, treasury and bank below `dir`; no source of profiles runs.
+///
+/// # Errors
+/// The first part that does not start, with its reason.
+pub async fn start(dir: &Path) -> anyhow::Result<Federation> {
+    let clock = Clock::machine();
+    // The register's configuration asks for a civil registry, which does not run here.
+    let bank = [BANK, "civil-registry"].into_iter().filter_map(Agency::named);
+    let agencies = bank.chain([TREASURY]).collect();
+    let options = Options { agencies, payments: Payments::Own, ..Options::all(clock.now()) };
+    let mut federation = Federation::new(lay_out(dir, &options)?, clock);
+    federation.start_central().await?;
+    for hub in [REGISTER_HUB, TREASURY.name, BANK] {
+        federation.start_hub(hub).await?;
     }
+    federation.start_treasury().await?;
+    federation.start_bank().await?;
+    federation.start_register().await?;
+    Ok(federation)
+}
 
-    /// Starts the treasury on its database.
-    ///
-    /// # Errors
-    /// Its reason.
-    pub async fn start_treasury(&mut self) -> anyhow::Result<()> {
-        let clock = self.federation.clock.clone();
-        self.treasury = Some(start_treasury(self.treasury_config.clone(), clock).await?);
-        Ok(())
+/// Adds treasury and bank to what is laid out: their files, services and grants, the purpose, and the
+/// register's section.
+pub(crate) fn add(layout: &mut Layout, [treasury, bank]: [SocketAddr; 2]) -> anyhow::Result<()> {
+    let dir = layout.dir.join("payments");
+    std::fs::create_dir_all(&dir)?;
+    for (hub, listen) in [(TREASURY.name, treasury), (BANK, bank)] {
+        let file = dir.join(format!("{hub}.toml"));
+        std::fs::write(&file, toml::to_string_pretty(&party(layout, hub, listen)?)?)?;
+        layout.payment_parties.insert(hub.to_owned(), (file, listen));
     }
-
-    /// Starts the bank on its database.
-    ///
-    /// # Errors
-    /// Its reason.
-    pub async fn start_bank(&mut self) -> anyhow::Result<()> {
-        let clock = self.federation.clock.clone();
-        self.bank = Some(start_bank(self.bank_config.clone(), clock).await?);
-        Ok(())
-    }
-
-    /// Stops everything.
-    pub async fn stop(self) {
-        if let Some(treasury) = self.treasury {
-            treasury.stop().await;
-        }
-        if let Some(bank) = self.bank {
-            bank.stop().await;
-        }
-        self.federation.stop().await;
-    }
+    publish_services(layout, [treasury, bank])?;
+    add_purpose(layout)?;
+    add_to_register(layout)
 }
 
 fn party(layout: &Layout, hub: &str, listen: SocketAddr) -> anyhow::Result<PaymentPartyConfig> {
@@ -125,7 +92,7 @@ fn party(layout: &Layout, hub: &str, listen: SocketAddr) -> anyhow::Result<Payme
     ];
     Ok(PaymentPartyConfig {
         listen,
-        database: database(layout, hub),
+        database: layout.dir.join("databases").join(format!("{hub}-payments.sqlite")),
         hub: layout.place(hub)?.edge_plain,
         client: client.parse()?,
         purpose: PURPOSE.to_owned(),
@@ -135,16 +102,13 @@ fn party(layout: &Layout, hub: &str, listen: SocketAddr) -> anyhow::Result<Payme
     })
 }
 
-fn database(layout: &Layout, name: &str) -> PathBuf {
-    layout.dir.join("databases").join(format!("{name}-payments.sqlite"))
-}
-
-fn publish_services(layout: &Layout, bank: SocketAddr) -> anyhow::Result<()> {
+fn publish_services(layout: &Layout, [treasury_at, bank]: [SocketAddr; 2]) -> anyhow::Result<()> {
     let bank_client = PAYOUTS.rsplit_once('/').context("a service has a subsystem")?.0.to_owned();
     let treasury = TREASURY.service_id();
     let treasury_client = TREASURY.subsystem_id();
     let register = layout.register.1;
     let services = [
+        (TREASURY.name, service(&treasury, "treasury", treasury_at)?),
         (BANK, service(PAYOUTS, "payouts", bank)?),
         (BANK, service(G2P, "g2p", bank)?),
         (REGISTER_HUB, service(PAYMENTS, "payments", register)?),
@@ -152,7 +116,6 @@ fn publish_services(layout: &Layout, bank: SocketAddr) -> anyhow::Result<()> {
     for (hub, service) in services {
         layout.edit_hub(hub, |config| config.services.push(service))?;
     }
-    layout.edit_hub(TREASURY.name, |config| config.grants.clear())?;
     let grants = [
         (BANK, PAYOUTS, REGISTER, "POST /account-checks"),
         (BANK, PAYOUTS, REGISTER, "POST /statements"),
@@ -211,9 +174,8 @@ fn add_to_register(layout: &Layout) -> anyhow::Result<()> {
     let (file, _) = &layout.register;
     let text = std::fs::read_to_string(file)?;
     let section = format!(
-        "\n[payments]\ndatabase = \"{}\"\npurpose = \"{PURPOSE}\"\ntreasury = \"{}\"\n\
+        "\n[payments]\npurpose = \"{PURPOSE}\"\ntreasury = \"{}\"\n\
          bank = \"{PAYOUTS}\"\npauses = {{ first_ms = {}, longest_ms = {} }}\n",
-        database(layout, REGISTER_HUB).display(),
         TREASURY.service_id(),
         PAUSES.first_ms,
         PAUSES.longest_ms,

@@ -11,10 +11,15 @@ use hub_central::{
     start_timestamp_authority,
 };
 use hub_server::{HubConfig, RunningHub};
+use payments::bank::Bank;
+use payments::treasury::Treasury;
+use payments::{PaymentPartyConfig, RunningParty};
 use register_server::{RegisterConfig, RunningRegister};
 use schemas::clock::Clock;
 
+use crate::agencies::TREASURY;
 use crate::layout::Layout;
+use crate::payments::BANK;
 
 /// Servers that run; each can be stopped and started alone.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ pub struct Federation {
     pub outboxes: BTreeMap<String, RunningOutbox>,
     /// The register, while it runs.
     pub register: Option<RunningRegister>,
+    /// The treasury's side of the payments, if there is one, while it runs.
+    pub treasury: Option<RunningParty<Treasury>>,
+    /// The paying bank's side, if there is one, while it runs.
+    pub bank: Option<RunningParty<Bank>>,
     /// The timestamp authority, if there is one, while it runs.
     pub timestamp_authority: Option<RunningTimestampAuthority>,
 }
@@ -43,7 +52,19 @@ impl Federation {
     pub fn new(layout: Layout, clock: Clock) -> Self {
         let (hubs, adapters, outboxes) = Default::default();
         let (central, register, timestamp_authority) = (None, None, None);
-        Self { layout, clock, central, hubs, adapters, outboxes, register, timestamp_authority }
+        let (treasury, bank) = (None, None);
+        Self {
+            layout,
+            clock,
+            central,
+            hubs,
+            adapters,
+            outboxes,
+            register,
+            treasury,
+            bank,
+            timestamp_authority,
+        }
     }
 
     /// Starts everything and waits until every hub has the global configuration.
@@ -53,8 +74,12 @@ impl Federation {
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         self.start_central().await?;
         self.start_timestamp_authority().await?;
-        for agency in self.layout.agencies.clone() {
-            self.start_adapter(agency.name).await?;
+        for adapter in self.layout.adapters.keys().cloned().collect::<Vec<_>>() {
+            self.start_adapter(&adapter).await?;
+        }
+        if !self.layout.payment_parties.is_empty() {
+            self.start_treasury().await?;
+            self.start_bank().await?;
         }
         for hub in self.layout.hubs.keys().cloned().collect::<Vec<_>>() {
             self.start_hub(&hub).await?;
@@ -119,6 +144,31 @@ impl Federation {
         let running = adapter_kit::start(definition, config.listen).await?;
         self.adapters.insert(name.to_owned(), running);
         Ok(())
+    }
+
+    /// Starts the treasury's side of the payments on its database.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_treasury(&mut self) -> anyhow::Result<()> {
+        let config = self.payment_party(TREASURY.name)?;
+        self.treasury = Some(::payments::start_treasury(config, self.clock.clone()).await?);
+        Ok(())
+    }
+
+    /// Starts the paying bank's side on its database.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub async fn start_bank(&mut self) -> anyhow::Result<()> {
+        let config = self.payment_party(BANK)?;
+        self.bank = Some(::payments::start_bank(config, self.clock.clone()).await?);
+        Ok(())
+    }
+
+    fn payment_party(&self, hub: &str) -> anyhow::Result<PaymentPartyConfig> {
+        let (file, _) = self.layout.payment_parties.get(hub).context("there are no payments")?;
+        Ok(PaymentPartyConfig::load(file)?)
     }
 
     /// Starts the register.
@@ -213,6 +263,12 @@ impl Federation {
             register.stop().await;
         }
         self.outboxes.clear();
+        if let Some(treasury) = self.treasury.take() {
+            treasury.stop().await;
+        }
+        if let Some(bank) = self.bank.take() {
+            bank.stop().await;
+        }
         for (_, hub) in std::mem::take(&mut self.hubs) {
             hub.stop().await;
         }

@@ -18,8 +18,8 @@ use std::time::Duration;
 use adapter_kit::{AdapterConfig, Definition};
 use federation::layout::REGISTER_HUB;
 use federation::life_events::{EVENTS, wire};
-use federation::payments::Paying;
 use federation::raw::{self, Message};
+use federation::{Federation, payments};
 use schemas::digest::Pseudonym;
 use schemas::record::{Kind, Record, Side};
 use serde_json::{Value, json};
@@ -32,15 +32,15 @@ const REGISTRY: &str = "civil-registry";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 struct World {
-    paying: Paying,
+    paying: Federation,
     dir: tempfile::TempDir,
 }
 
 impl World {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut paying = Paying::start(dir.path()).await.unwrap();
-        let federation = &mut paying.federation;
+        let mut paying = payments::start(dir.path()).await.unwrap();
+        let federation = &mut paying;
         wire(&federation.layout).unwrap();
         federation.register.take().unwrap().stop().await;
         let file = &federation.layout.register.0;
@@ -54,12 +54,12 @@ impl World {
         let registry = definition(&paying);
         adapter_kit::prepare(&registry).await.unwrap();
         adapter_kit::load_seed(&registry, registry.seed().unwrap()).await.unwrap();
-        paying.federation.start_adapter(REGISTRY).await.unwrap();
+        paying.start_adapter(REGISTRY).await.unwrap();
         Self { paying, dir }
     }
 
     fn register(&self) -> SocketAddr {
-        self.paying.federation.register.as_ref().unwrap().address
+        self.paying.register.as_ref().unwrap().address
     }
 
     /// Registers events with the civil registry, as its own programs would.
@@ -71,7 +71,7 @@ impl World {
 
     /// Waits until `asked` says so.
     async fn until(&self, what: &str, asked: impl AsyncFn() -> bool) {
-        let watch = self.paying.federation.clock.stopwatch();
+        let watch = self.paying.clock.stopwatch();
         while !asked().await {
             assert!(watch.elapsed() < DEADLINE, "after a minute there is still no {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -91,7 +91,7 @@ impl World {
 
     /// Exchanges of the register's service for events that a hub has records of: person and outcome.
     fn exchanges(&self, hub: &str, side: Side) -> Vec<(Vec<Pseudonym>, String)> {
-        let log = self.paying.federation.hub(hub).unwrap().log();
+        let log = self.paying.hub(hub).unwrap().log();
         let read = |index| Record::from_leaf(&log.read(index).unwrap().leaf).unwrap();
         (0..log.size())
             .map(read)
@@ -103,8 +103,8 @@ impl World {
 }
 
 /// The civil registry's definition on its database.
-fn definition(paying: &Paying) -> Definition {
-    let config = &paying.federation.layout.adapters[REGISTRY].0;
+fn definition(paying: &Federation) -> Definition {
+    let config = &paying.layout.adapters[REGISTRY].0;
     AdapterConfig::load(config).unwrap().definition().unwrap()
 }
 
@@ -136,7 +136,7 @@ async fn close_month(world: &World) {
         }));
     }
     ask(treasury, "POST", "/operator/fund", &json!({"soum": 10_000_000})).await;
-    let entitlements = json!({"entitlements": entitlements});
+    let entitlements = json!({"corrections": entitlements});
     ask(world.register(), "POST", "/payments/2026-03/close", &entitlements).await;
     let ordered = async || {
         let orders = ask(treasury, "GET", "/operator/orders", &Value::Null).await;
@@ -162,14 +162,14 @@ async fn a_death_in_the_registry_shows_in_the_case_and_stops_the_payment_though_
     told_from_now_on(&world).await;
     world.happens(&birth).await;
     world.until("birth in the case", async || world.seen(&case).await == ["birth"]).await;
-    world.paying.federation.stop_adapter(REGISTRY).await;
+    world.paying.stop_adapter(REGISTRY).await;
     let death = format!(
         "UPDATE persons SET died = '2026-03-21' WHERE pinfl = '{DIES}'; \
          INSERT INTO vital_events (sequence, event, person, happened) \
          VALUES (6, 'Death', '{DIES}', '2026-03-21');"
     );
     world.happens(&death).await;
-    world.paying.federation.start_adapter(REGISTRY).await.unwrap();
+    world.paying.start_adapter(REGISTRY).await.unwrap();
     world.until("death in the case", async || world.seen(&case).await == ["birth", "death"]).await;
 
     // The statement is at the bank with both lines; the money comes now.

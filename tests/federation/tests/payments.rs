@@ -16,10 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ::payments::contract;
+use federation::Federation;
 use federation::agencies::{REGISTER, TREASURY};
 use federation::call::Caller;
-use federation::payments::{BANK, G2P, PAYMENTS, PAYOUTS, PURPOSE, Paying};
+use federation::payments::{self, BANK, G2P, PAYMENTS, PAYOUTS, PURPOSE};
 use federation::raw::{self, Message};
+use register::payment::message::Role;
 use schemas::record::{Kind, Record, Side};
 use serde_json::{Value, json};
 
@@ -44,8 +47,8 @@ async fn done(at: SocketAddr, path: &str, body: Value) -> Value {
 }
 
 /// Waits until `asked` says so.
-async fn until(paying: &Paying, what: &str, asked: impl AsyncFn() -> bool) {
-    let watch = paying.federation.clock.stopwatch();
+async fn until(paying: &Federation, what: &str, asked: impl AsyncFn() -> bool) {
+    let watch = paying.clock.stopwatch();
     while !asked().await {
         if watch.elapsed() > DEADLINE {
             let seen = (month(paying, "2026-03").await, orders(paying).await);
@@ -55,15 +58,15 @@ async fn until(paying: &Paying, what: &str, asked: impl AsyncFn() -> bool) {
     }
 }
 
-fn register_at(paying: &Paying) -> SocketAddr {
-    paying.federation.register.as_ref().unwrap().address
+fn register_at(paying: &Federation) -> SocketAddr {
+    paying.register.as_ref().unwrap().address
 }
 
-async fn month(paying: &Paying, month: &str) -> Value {
+async fn month(paying: &Federation, month: &str) -> Value {
     operator(register_at(paying), "GET", &format!("/payments/{month}"), &Value::Null).await.1
 }
 
-async fn orders(paying: &Paying) -> Value {
+async fn orders(paying: &Federation) -> Value {
     let at = paying.treasury.as_ref().unwrap().address;
     operator(at, "GET", "/operator/orders", &Value::Null).await.1
 }
@@ -80,8 +83,8 @@ fn entitlement(family: &str, recipient: &str, account_nth: u32, amount_soum: u64
     })
 }
 
-async fn prepared(dir: &std::path::Path) -> Paying {
-    let paying = Paying::start(dir).await.unwrap();
+async fn prepared(dir: &std::path::Path) -> Federation {
+    let paying = payments::start(dir).await.unwrap();
     let bank = paying.bank.as_ref().unwrap().address;
     for (nth, owner) in [(1, PAID), (2, DIES), (3, PAID)] {
         let set = json!({ "number": account(nth), "owner": owner, "opening": "open" });
@@ -93,10 +96,10 @@ async fn prepared(dir: &std::path::Path) -> Paying {
 }
 
 /// Records of all three hubs, by exchange.
-fn records(paying: &Paying) -> BTreeMap<String, Vec<Record>> {
+fn records(paying: &Federation) -> BTreeMap<String, Vec<Record>> {
     let mut exchanges: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for hub in ["register", TREASURY.name, BANK] {
-        let log = paying.federation.hub(hub).unwrap().log();
+        let log = paying.hub(hub).unwrap().log();
         for index in 0..log.size() {
             let record = Record::from_leaf(&log.read(index).unwrap().leaf).unwrap();
             if let Some(exchange) = record.exchange.clone() {
@@ -111,13 +114,13 @@ fn records(paying: &Paying) -> BTreeMap<String, Vec<Record>> {
 async fn a_month_is_paid_over_three_hubs_though_hubs_and_parties_are_killed_on_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let mut paying = prepared(dir.path()).await;
-    let entitlements = json!({ "entitlements": [
+    let corrections = json!({ "corrections": [
         entitlement("family-1", PAID, 1, 635_000),
         entitlement("family-2", DIES, 2, 275_000),
         entitlement("family-3", WRONG_ACCOUNT, 3, 360_000),
     ]});
-    done(register_at(&paying), "/payments/2026-03/close", entitlements.clone()).await;
-    let again = operator(register_at(&paying), "POST", "/payments/2026-03/close", &entitlements);
+    done(register_at(&paying), "/payments/2026-03/close", corrections.clone()).await;
+    let again = operator(register_at(&paying), "POST", "/payments/2026-03/close", &corrections);
     assert_eq!(again.await.0, 409, "a month is closed once");
     let ordered = async || orders(&paying).await["orders"].as_array().unwrap().len() == 1;
     until(&paying, "order at the treasury", ordered).await;
@@ -125,13 +128,13 @@ async fn a_month_is_paid_over_three_hubs_though_hubs_and_parties_are_killed_on_t
     assert_eq!(orders(&paying).await["orders"][0]["order"]["total_soum"], 910_000);
     // The bank and its hub go away; the treasury finances, and the register learns of a death.
     drop(paying.bank.take());
-    paying.federation.stop_hub(BANK).await;
+    paying.stop_hub(BANK).await;
     let treasury = paying.treasury.as_ref().unwrap().address;
     done(treasury, "/operator/orders/2026-03/finance", Value::Null).await;
     done(register_at(&paying), "/payments/deaths", json!({ "pinfl": DIES })).await;
     drop(paying.treasury.take());
     paying.start_treasury().await.unwrap();
-    paying.federation.start_hub(BANK).await.unwrap();
+    paying.start_hub(BANK).await.unwrap();
     paying.start_bank().await.unwrap();
     let paid = async || {
         let states = &month(&paying, "2026-03").await["summary"]["states"];
@@ -139,19 +142,21 @@ async fn a_month_is_paid_over_three_hubs_though_hubs_and_parties_are_killed_on_t
     };
     until(&paying, "confirmation of the payment", paid).await;
     // The register is stopped before the month ends.
-    paying.federation.register.take().unwrap().stop().await;
-    paying.federation.start_register().await.unwrap();
+    paying.register.take().unwrap().stop().await;
+    paying.start_register().await.unwrap();
     let bank = paying.bank.as_ref().unwrap().address;
     done(bank, "/operator/months/2026-03/end", Value::Null).await;
     let settled = async || orders(&paying).await["orders"][0]["progress"]["is"] == "settled";
     until(&paying, "settlement", settled).await;
     sums_agree(&paying).await;
     the_line_that_was_held_rolls_over_once(&paying).await;
+    let contract = operator(register_at(&paying), "GET", "/openapi.json", &Value::Null).await.1;
+    assert_eq!(contract, *contract::of(Role::Register), "the hub holds every answer to it");
     every_message_is_signed_and_recorded_on_both_sides(&paying);
     paying.stop().await;
 }
 
-async fn sums_agree(paying: &Paying) {
+async fn sums_agree(paying: &Federation) {
     let orders = orders(paying).await;
     assert_eq!(orders["orders"][0]["progress"]["paid_soum"], 635_000);
     assert_eq!(orders["orders"][0]["progress"]["returned_soum"], 275_000);
@@ -167,11 +172,11 @@ async fn sums_agree(paying: &Paying) {
     assert_eq!(balances.await, [635_000, 0, 0]);
 }
 
-async fn the_line_that_was_held_rolls_over_once(paying: &Paying) {
+async fn the_line_that_was_held_rolls_over_once(paying: &Federation) {
     let bank = paying.bank.as_ref().unwrap().address;
     let own = json!({ "number": account(4), "owner": WRONG_ACCOUNT, "opening": "open" });
     done(bank, "/operator/accounts", own).await;
-    let april = json!({ "entitlements": [entitlement("family-3", WRONG_ACCOUNT, 4, 360_000)] });
+    let april = json!({ "corrections": [entitlement("family-3", WRONG_ACCOUNT, 4, 360_000)] });
     done(register_at(paying), "/payments/2026-04/close", april).await;
     let ordered = async || orders(paying).await["orders"].as_array().unwrap().len() == 2;
     until(paying, "order for April", ordered).await;
@@ -183,7 +188,7 @@ async fn the_line_that_was_held_rolls_over_once(paying: &Paying) {
     assert_eq!(month(paying, "2026-04").await["summary"]["rolled_over_count"], 1);
 }
 
-fn every_message_is_signed_and_recorded_on_both_sides(paying: &Paying) {
+fn every_message_is_signed_and_recorded_on_both_sides(paying: &Federation) {
     let mut endpoints = BTreeSet::new();
     for (exchange, records) in records(paying) {
         let answered = records
@@ -223,7 +228,7 @@ async fn only_the_party_that_may_say_it_is_heard_and_govstack_callers_get_their_
     let dir = tempfile::tempdir().unwrap();
     let paying = prepared(dir.path()).await;
     // The register may not say that the treasury has sent money: that is the treasury's to say.
-    let edge = paying.federation.layout.place("register").unwrap().edge_plain;
+    let edge = paying.layout.place("register").unwrap().edge_plain;
     let register = Caller::new(edge, REGISTER);
     let forged = json!({ "kind": "financing", "month": "2026-03", "total_soum": 1 });
     let refused = register.post(PAYOUTS, "/financings", &forged).await.unwrap();
@@ -252,4 +257,76 @@ async fn only_the_party_that_may_say_it_is_heard_and_govstack_callers_get_their_
         assert_eq!((answer.status, &answer.json().unwrap()["ResponseCode"]), (200, &json!(code)));
     }
     paying.stop().await;
+}
+
+/// Posts to the register as an officer does.
+async fn office(paying: &Federation, path: &str, body: Value) -> Value {
+    done(register_at(paying), path, body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rated_family_is_paid_over_the_hubs_what_its_rating_says_until_its_support_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = schemas::clock::Clock::machine();
+    let layout =
+        federation::lay_out(dir.path(), &federation::Options::paying(clock.now())).unwrap();
+    let mut paying = Federation::new(layout, clock);
+    paying.seed().await.unwrap();
+    paying.start_all().await.unwrap();
+    let bank = paying.bank.as_ref().unwrap().address;
+    for (nth, owner) in [(1, PAID), (2, DIES)] {
+        let set = json!({ "number": account(nth), "owner": owner, "opening": "open" });
+        done(bank, "/operator/accounts", set).await;
+    }
+    let treasury = paying.treasury.as_ref().unwrap().address;
+    done(treasury, "/operator/fund", json!({ "soum": 10_000_000 })).await;
+
+    let filing = json!({ "pinfl": PAID, "filed_on": "2026-03-02" });
+    let filed = office(&paying, "/applications", filing).await;
+    let id = filed["application"]["id"].as_str().unwrap().to_owned();
+    let visit = json!({ "visited_on": "2026-03-04", "family_confirmed": true, "note": "" });
+    office(&paying, &format!("/applications/{id}/questionnaire"), visit).await;
+    let declared = json!({ "account": account(1), "branch": "00394" });
+    office(&paying, &format!("/applications/{id}/account"), declared).await;
+    let rating = format!("/applications/{id}/final-rating");
+    let rated = office(&paying, &rating, Value::Null).await;
+    assert_eq!(rated["application"]["state"]["entitlement"]["monthly_soum"], 635_000, "{rated}");
+
+    let closed = office(&paying, "/payments/2026-03/close", json!({ "corrections": [] })).await;
+    assert_eq!(closed["summary"]["families"]["entitled_count"], 1);
+    pay(&paying, "2026-03", 635_000).await;
+    let path = format!("/applications/{id}/payments");
+    let (_, lines) = operator(register_at(&paying), "GET", &path, &Value::Null).await;
+    assert_eq!(lines["lines"][0]["state"], "paid");
+    assert_eq!(lines["lines"][0]["amount_soum"], 635_000);
+    let again = office(&paying, "/payments/2026-03/close", json!({ "corrections": [] })).await;
+    assert_eq!(again["summary"], month(&paying, "2026-03").await["summary"]);
+
+    // Six months later the support has ended; only a correction for somebody else is paid.
+    let correction = json!({ "corrections": [entitlement("family-2", DIES, 2, 100_000)] });
+    let closed = office(&paying, "/payments/2026-09/close", correction).await;
+    let families =
+        json!({ "entitled_count": 0, "corrections_count": 1, "left_out": { "ended": 1 } });
+    assert_eq!(closed["summary"]["families"], families);
+    pay(&paying, "2026-09", 100_000).await;
+    let balances = paying.bank.as_ref().unwrap().desk.look(|bank| {
+        bank.accounts().map(|account| account.balance_soum.amount()).collect::<Vec<_>>()
+    });
+    assert_eq!(balances.await, [635_000, 100_000], "each is paid once");
+    paying.stop().await;
+}
+
+/// Finances the order of a month and waits until its whole sum is paid.
+async fn pay(paying: &Federation, of: &str, sum_soum: u64) {
+    let ordered = async || {
+        let orders = orders(paying).await;
+        let orders = orders["orders"].as_array().unwrap();
+        orders.iter().any(|kept| kept["order"]["month"] == of)
+    };
+    until(paying, "order at the treasury", ordered).await;
+    let treasury = paying.treasury.as_ref().unwrap().address;
+    done(treasury, &format!("/operator/orders/{of}/finance"), Value::Null).await;
+    let paid =
+        async || month(paying, of).await["summary"]["states"]["paid"]["sum_soum"] == sum_soum;
+    until(paying, "payment", paid).await;
 }

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::person;
 
-const PAYEE: &str = "94049169714828912115";
-const ACCOUNT: &str = "22618000900000000001";
+pub(crate) const PAYEE: &str = "94049169714828912115";
+pub(crate) const ACCOUNT: &str = "22618000900000000001";
 
-async fn bank(dir: &std::path::Path) -> RunningParty<Bank> {
+pub(crate) async fn bank(dir: &std::path::Path) -> RunningParty<Bank> {
     let config = PaymentPartyConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         database: dir.join("bank.sqlite"),
@@ -34,19 +34,26 @@ async fn bank(dir: &std::path::Path) -> RunningParty<Bank> {
     bank
 }
 
-async fn post(at: SocketAddr, path: &str, body: &Value) -> (u16, Value) {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
+pub(crate) async fn get(at: SocketAddr, path: &str) -> (u16, Value) {
+    let request = http::Request::get(format!("http://{at}{path}"));
+    send(request.body(Full::default()).unwrap()).await
+}
+
+pub(crate) async fn post(at: SocketAddr, path: &str, body: &Value) -> (u16, Value) {
     let request = http::Request::post(format!("http://{at}{path}"))
-        .header("content-type", "application/json")
-        .body(Full::from(body.to_string()))
-        .unwrap();
+        .header("content-type", "application/json");
+    send(request.body(Full::from(body.to_string())).unwrap()).await
+}
+
+async fn send(request: http::Request<Full<bytes::Bytes>>) -> (u16, Value) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
     let answer = client.request(request).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-fn beneficiaries(payee: &str, address: &str) -> Value {
+pub(crate) fn beneficiaries(payee: &str, address: &str) -> Value {
     json!({
         "RequestID": "915251236706", "SourceBBID": "467028349179",
         "Beneficiaries": [
@@ -55,7 +62,7 @@ fn beneficiaries(payee: &str, address: &str) -> Value {
     })
 }
 
-fn batch(payee: &str) -> Value {
+pub(crate) fn batch(payee: &str) -> Value {
     json!({
         "RequestID": "849324499155", "SourceBBID": "467028349179", "BatchID": "202603000001",
         "CreditInstructions": [{

@@ -7,6 +7,7 @@
     reason = "test code outside #[test] functions"
 )]
 
+mod contracts;
 mod govstack;
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use payments::bank::{Bank, Opening};
 use payments::courier::{Courier, Undelivered};
 use payments::desk::{Desk, DeskError};
 use payments::sender::{self, Pauses};
-use payments::store::{Store, StoreError};
+use payments::{SqliteBooks, SqliteError};
 use register::money::Soum;
 use register::payment::closing::Entitlement;
 use register::payment::message::{AccountState, Answer, Financing, Message};
@@ -29,7 +30,7 @@ use schemas::pinfl::{Pinfl, Sex};
 use tokio::task::JoinSet;
 
 pub(crate) async fn desk<P: Party>(path: &Path) -> Arc<Desk<P>> {
-    Arc::new(Desk::open(Store::open(path).await.unwrap()).await.unwrap())
+    Arc::new(Desk::open(SqliteBooks::open(path).await.unwrap()).await.unwrap())
 }
 
 fn financing(total_soum: u64) -> Message {
@@ -80,8 +81,8 @@ async fn database_of_a_newer_release_is_refused_by_name() {
     let mut newer = <sqlx::AnyConnection as sqlx::Connection>::connect(&url).await.unwrap();
     sqlx::query("INSERT INTO form VALUES (2)").execute(&mut newer).await.unwrap();
     drop(newer);
-    let refused = Store::open(&file).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Content { .. }), "{refused}");
+    let refused = SqliteBooks::open(&file).await.unwrap_err();
+    assert!(matches!(&refused, SqliteError::Content { .. }), "{refused}");
     assert!(refused.to_string().contains("bank.sqlite"), "{refused}");
 }
 
@@ -90,7 +91,7 @@ async fn second_process_on_a_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bank.sqlite");
     let first = desk::<Bank>(&file).await;
-    let refused = Store::open(&file).await.unwrap_err();
+    let refused = SqliteBooks::open(&file).await.unwrap_err();
     assert!(refused.to_string().contains("no other process"), "{refused}");
     drop(first);
     drop(desk::<Bank>(&file).await);

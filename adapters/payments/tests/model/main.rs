@@ -7,7 +7,8 @@
 //!                                └─ after every step: invariants::hold
 //! ```
 //!
-//! 32 runs of up to 400 steps; `KOPRIK_PAYMENT_RUNS=5000` makes more. A failure prints its steps, shortened.
+//! 32 runs of up to 400 steps over disks that are maps, and 3 over the register's own store;
+//! `KOPRIK_PAYMENT_RUNS=5000` makes more (a tenth of them over the store). A failure prints its steps, shortened.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "test code outside #[test] functions"
 )]
 
+mod disk;
 mod invariants;
 mod scripted;
 mod world;
@@ -27,8 +29,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 use world::{Crash, PEOPLE_COUNT, Step, World};
 
-/// Runs of the short form.
+/// Runs of the short form, over maps and over the register's store.
 const RUNS: u32 = 32;
+const RUNS_OVER_THE_STORE: u32 = 3;
 const STEPS_MAX_COUNT: usize = 400;
 
 fn crash() -> impl Strategy<Value = Crash> {
@@ -52,19 +55,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[test]
-fn invariants_hold_whatever_the_network_and_crashes_do_and_every_line_comes_to_its_end() {
+/// Runs of the long form, where it is asked for.
+fn runs_asked_for() -> Option<u32> {
     #[allow(clippy::disallowed_methods, reason = "the long form of a test")]
-    let runs = std::env::var("KOPRIK_PAYMENT_RUNS").ok().and_then(|runs| runs.parse().ok());
-    let config = Config {
-        failure_persistence: None,
-        max_shrink_iters: 256,
-        ..Config::with_cases(runs.unwrap_or(RUNS))
-    };
+    let runs = std::env::var("KOPRIK_PAYMENT_RUNS").ok()?;
+    runs.parse().ok()
+}
+
+/// Takes random steps in as many worlds; gives what the worlds have come to.
+fn run(runs: u32, shrinks: u32, world: impl Fn() -> World) -> world::Reached {
+    let config =
+        Config { failure_persistence: None, max_shrink_iters: shrinks, ..Config::with_cases(runs) };
     let steps = proptest::collection::vec(step(), 100..STEPS_MAX_COUNT);
     let reached = RefCell::new(world::Reached::default());
     let outcome = TestRunner::new(config).run(&(steps, any::<bool>()), |(steps, stale)| {
-        let mut world = World::new();
+        let mut world = world();
         for step in steps {
             world.take(&step);
             invariants::hold(&world).map_err(TestCaseError::fail)?;
@@ -77,6 +82,19 @@ fn invariants_hold_whatever_the_network_and_crashes_do_and_every_line_comes_to_i
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+    reached.into_inner()
+}
+
+#[test]
+fn invariants_hold_whatever_the_network_and_crashes_do_and_every_line_comes_to_its_end() {
+    let reached = run(runs_asked_for().unwrap_or(RUNS), 256, World::new);
     // The runs came to every state, so that the above is not about nothing.
-    assert!(reached.borrow().all(), "{reached:?}");
+    assert!(reached.all(), "{reached:?}");
+}
+
+#[test]
+fn the_same_holds_with_the_registers_books_in_its_own_store() {
+    let runs = runs_asked_for().map_or(RUNS_OVER_THE_STORE, |runs| runs.div_ceil(10));
+    let reached = run(runs, 8, || World::with(disk::OwnStore::new()));
+    assert!(reached.some_paid(), "{reached:?}");
 }

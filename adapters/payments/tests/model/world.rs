@@ -1,6 +1,6 @@
 //! Three parties with their disks, and a bag of packets under way between them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use payments::bank::{Bank, BankLineState, Opening};
 use payments::treasury::Treasury;
@@ -13,6 +13,7 @@ use register::payment::office::Office;
 use register::payment::party::{Commit, Ledger, Party};
 use schemas::pinfl::{Pinfl, Sex};
 
+use crate::disk::{Disk, Memory};
 use crate::invariants;
 
 /// People, each the recipient of one family: enough for a statement of two parts.
@@ -60,14 +61,12 @@ pub(crate) enum Packet {
 /// A party and its disk; what is not on the disk is gone after a crash.
 pub(crate) struct Kept<P: Party> {
     pub(crate) ledger: Ledger<P>,
-    documents: BTreeMap<String, String>,
-    outgoing: BTreeMap<MessageId, String>,
+    disk: Box<dyn Disk<P>>,
 }
 
 impl<P: Party> Kept<P> {
-    fn new() -> Self {
-        let ledger = Ledger::default();
-        Self { ledger, documents: BTreeMap::new(), outgoing: BTreeMap::new() }
+    fn new(disk: impl Disk<P> + 'static) -> Self {
+        Self { ledger: Ledger::default(), disk: Box::new(disk) }
     }
 
     /// Commits; says whether the party lives on to answer.
@@ -76,16 +75,11 @@ impl<P: Party> Kept<P> {
             self.restart();
             return false;
         }
-        for document in &commit.documents {
-            self.documents.insert(P::key(document), serde_json::to_string(document).unwrap());
+        // As a desk does.
+        if !commit.is_empty() {
+            self.disk.commit(&commit);
+            self.ledger.apply(commit);
         }
-        for message in &commit.messages {
-            self.outgoing.insert(message.id(), serde_json::to_string(message).unwrap());
-        }
-        if let Some(id) = &commit.answered {
-            self.outgoing.remove(id);
-        }
-        self.ledger.apply(commit);
         if crash == Crash::AfterCommit {
             self.restart();
             return false;
@@ -94,11 +88,8 @@ impl<P: Party> Kept<P> {
     }
 
     fn restart(&mut self) {
-        let documents = self.documents.values().map(|text| serde_json::from_str(text).unwrap());
-        let messages = self.outgoing.values().map(|text| serde_json::from_str(text).unwrap());
-        let (documents, messages) = (documents.collect(), messages.collect());
         self.ledger = Ledger::default();
-        self.ledger.apply(Commit { documents, messages, answered: None });
+        self.ledger.apply(self.disk.read_after_crash());
     }
 
     fn receive(&mut self, message: &Message, crash: Crash) -> Option<Answer> {
@@ -151,14 +142,20 @@ fn month(nth: usize) -> Month {
 }
 
 impl World {
+    /// A world whose disks are maps.
     pub(crate) fn new() -> Self {
-        let mut treasury = Kept::<Treasury>::new();
+        Self::with(Memory::default())
+    }
+
+    /// A world whose register keeps its books on `disk`.
+    pub(crate) fn with(disk: impl Disk<Office> + 'static) -> Self {
+        let mut treasury = Kept::<Treasury>::new(Memory::default());
         let fund = treasury.ledger.party().fill(Soum::new(FUND_SOUM).unwrap()).unwrap();
         treasury.commit(fund, Crash::None);
         let mut world = Self {
-            register: Kept::new(),
+            register: Kept::new(disk),
             treasury,
-            bank: Kept::new(),
+            bank: Kept::new(Memory::default()),
             packets: Vec::new(),
             closed: Vec::new(),
             never: BTreeSet::new(),
@@ -386,6 +383,10 @@ impl Reached {
                 self.rolled_over |= line.rolled_over_from.is_some();
             }
         }
+    }
+
+    pub(crate) fn some_paid(&self) -> bool {
+        self.paid
     }
 
     pub(crate) fn all(&self) -> bool {

@@ -32,13 +32,16 @@ use crate::life_event::proposals::answered_by;
 #[serde(deny_unknown_fields)]
 struct FilingRequest {
     pinfl: String,
+    /// The day on which a paper application was handed in; today when left out.
+    #[serde(default)]
+    filed_on: Option<Date>,
     /// Incomes that no source knows, as for a profile.
     #[serde(default)]
     declared: Vec<Declared>,
 }
 
 impl Register {
-    pub(super) fn kept(&self) -> Result<&Applications, Refusal> {
+    pub(crate) fn kept(&self) -> Result<&Applications, Refusal> {
         self.applications.as_ref().ok_or(Refusal::NoStore)
     }
 
@@ -89,34 +92,39 @@ pub(super) async fn file(
 ) -> Result<Response, Refusal> {
     let shape = |_| {
         Refusal::Shape(
-            "send {\"pinfl\": \"14 digits\"}, with \"declared\" incomes if there are any",
+            "send {\"pinfl\": \"14 digits\"}, with \"filed_on\" and \"declared\" incomes if there are any",
         )
     };
     let request: FilingRequest = serde_json::from_slice(&body).map_err(shape)?;
     let applicant: Pinfl = request.pinfl.parse().map_err(api::Refusal::from)?;
     let user = headers.get(USER_ID).cloned();
-    let application = file_application(&register, (applicant, request.declared), user).await?;
+    let application =
+        file_application(&register, (applicant, request.declared), request.filed_on, user).await?;
     Ok(show(&application))
 }
 
-/// Files an application of today, with its preliminary rating, and answers what life events have
+/// Files an application of today, or of an earlier day, with its preliminary rating, and answers what life events have
 /// proposed for its family; all in one commit.
 pub(crate) async fn file_application(
     register: &Register,
     (applicant, declared): (Pinfl, Vec<Declared>),
+    filed_on: Option<Date>,
     user: Option<HeaderValue>,
 ) -> Result<Application, Refusal> {
     let applications = register.kept()?;
-    let today = register.today();
+    let day = filed_on.unwrap_or_else(|| register.today());
+    if day > register.today() {
+        return Err(Refusal::Shape("`filed_on` is a day that has come"));
+    }
     // Before any source is asked.
-    applications.timetable.counts_for(today)?;
+    applications.timetable.counts_for(day)?;
     let by = user.as_ref().and_then(|user| user.to_str().ok()).map(str::to_owned);
     let ticket = ticket_of(user)?;
     let _place = register.places.try_acquire().map_err(|_| api::Refusal::Busy)?;
-    let rated = register.rate(applicant, today, declared, &ticket).await?;
+    let rated = register.rate(applicant, day, declared, &ticket).await?;
     let (id, members) = (Uuid::new_v4().to_string(), rated.members());
     let filing = Filing { id, applicant, members };
-    let rating = rated.rating(Stage::Preliminary, today);
+    let rating = rated.rating(Stage::Preliminary, day);
     let application = Application::file(filing, rating, &applications.timetable)?;
 
     let store = &applications.store;

@@ -66,6 +66,8 @@ impl RegisterConfig {
             "store",
             "say where to keep cases, cards, life events and SPDCI's subscriptions",
         )?;
+        let books = self.payments.is_none() || self.store.is_some();
+        require(books, "store", "say where to keep the books of the payments")?;
         if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
             let repair = "give exactly one of directory and postgres, and a key_file to postgres";
             require(false, "store", repair)?;

@@ -64,6 +64,10 @@ fn each_wrong_value_is_refused_with_its_key() {
     let desk = [
         ("[[officers]]\nid = \"a\"\nrole = \"officer\"", "store"),
         ("[card]\nkey_file = \"k\"", "store"),
+        (
+            "[payments]\npurpose = \"p\"\ntreasury = \"UZ/GOV/T/t/t\"\nbank = \"UZ/BANK/B/b/b\"",
+            "store",
+        ),
         ("[store]\nkey_file = \"k\"", "store"),
         ("[store]\ndirectory = \"s\"\n[[officers]]\nid = \"a\"\nrole = \"caseworker\"", "officers"),
     ];

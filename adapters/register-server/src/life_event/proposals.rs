@@ -115,7 +115,7 @@ pub(crate) async fn file(
         Standing::Filed { .. } | Standing::Outdated { .. } => return Ok(proposal),
         Standing::Refused { .. } => return Err(Problem::answered()),
     }
-    let filed = file_application(&desk.register, (proposal.person, Vec::new()), user).await;
+    let filed = file_application(&desk.register, (proposal.person, Vec::new()), None, user).await;
     let refused = filed.err();
     // Who was faster has answered the proposal; that answer stands.
     let mut stored = load(&desk.store, id).await?;

@@ -81,14 +81,11 @@ impl Office {
 
     /// An office whose register makes payments itself.
     pub(crate) async fn paying() -> Self {
-        let payments = |folder: &Path| {
-            let database = folder.join("payments.sqlite");
-            format!(
-                "\n[payments]\ndatabase = \"{}\"\npurpose = \"social-payment\"\n\
-                 treasury = \"UZ/GOV/TREASURY/treasury/treasury\"\n\
-                 bank = \"UZ/BANK/AGROBANK/accounts/payouts\"\n",
-                database.display()
-            )
+        let payments = |_: &Path| {
+            "\n[payments]\npurpose = \"social-payment\"\n\
+             treasury = \"UZ/GOV/TREASURY/treasury/treasury\"\n\
+             bank = \"UZ/BANK/AGROBANK/accounts/payouts\"\n"
+                .to_owned()
         };
         Self::open_with(None, payments).await
     }

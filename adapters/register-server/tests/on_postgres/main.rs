@@ -1,4 +1,4 @@
-//! The desk, applications and SPDCI on a store in PostgreSQL: the tests of the other folders as they
+//! The desk, applications, payments and SPDCI on a store in PostgreSQL: the tests of the other folders as they
 //! are, with another module `kept`.
 
 #![allow(
@@ -26,6 +26,8 @@ mod kept;
 mod life_events;
 #[path = "../desk/office.rs"]
 mod office;
+#[path = "../profiles/payments.rs"]
+mod payments;
 #[allow(dead_code, reason = "tests of the store end the server themselves")]
 #[path = "../../../kit/tests/postgres/mod.rs"]
 mod postgres;

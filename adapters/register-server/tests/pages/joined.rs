@@ -24,7 +24,7 @@ pub(crate) fn tables(folder: &Path) -> String {
     let path = |name: &str| folder.join(name).display().to_string();
     format!(
         "[store]\ndirectory = \"{}\"\n\
-         [payments]\ndatabase = \"{}\"\npurpose = \"social-payment\"\n\
+         [payments]\npurpose = \"social-payment\"\n\
          treasury = \"UZ/GOV/TREASURY/treasury/treasury\"\n\
          bank = \"UZ/BANK/AGROBANK/accounts/payouts\"\n\
          [[officers]]\nid = \"{WORKER}\"\nrole = \"caseworker\"\ndistrict = \"{DISTRICT}\"\n\
@@ -32,8 +32,7 @@ pub(crate) fn tables(folder: &Path) -> String {
          [[officers]]\nid = \"{AGENCY}\"\nrole = \"officer\"\n\
          [[event_sources]]\nclient = \"UZ/GOV/JUSTICE/civil-registry\"\nname = \"civil-registry\"\n\
          kinds = [\"birth\", \"death\"]\n",
-        path("store"),
-        path("payments.sqlite")
+        path("store")
     )
 }
 

@@ -59,7 +59,12 @@ impl Office {
         Self { hub, register, clock, _tasks: tasks }
     }
 
-    async fn call(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
         let (status, text) = self.text(method, path, body).await;
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
@@ -83,14 +88,31 @@ impl Office {
         answer
     }
 
-    async fn get(&self, path: &str) -> Value {
+    /// POST without a body.
+    pub(crate) async fn bare_post(&self, path: &str) -> (StatusCode, Value) {
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let uri = format!("http://{}{path}", self.register.address);
+        let answer = client.request(http::Request::post(uri).body(Full::default()).unwrap());
+        let answer = answer.await.unwrap();
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, answer) = self.call(Method::GET, path, &Value::Null).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
     }
 
     /// Asserts that a request is refused so, and that the text names nobody.
-    async fn refused(&self, path: &str, body: Value, status: u16, problem: &str) -> Value {
+    pub(crate) async fn refused(
+        &self,
+        path: &str,
+        body: Value,
+        status: u16,
+        problem: &str,
+    ) -> Value {
         let (found, answer) = self.call(Method::POST, path, &body).await;
         assert_eq!((found.as_u16(), &answer["type"]), (status, &json!(problem)), "{answer}");
         assert!(!answer.to_string().contains(FATHER));
@@ -136,13 +158,13 @@ impl Office {
 }
 
 /// Lone people without income, each a family.
-fn people(count: u16) -> Vec<String> {
+pub(crate) fn people(count: u16) -> Vec<String> {
     let born = Date::constant(1980, 2, 3);
     let person = |serial| Pinfl::compose(Sex::Female, born, 7, serial).unwrap().to_string();
     (1..=count).map(person).collect()
 }
 
-fn sample_of(people: &[String]) -> Sample {
+pub(crate) fn sample_of(people: &[String]) -> Sample {
     let mut sample = Sample::worked_example();
     for person in people {
         for (source, kind) in SOURCES {

@@ -14,6 +14,7 @@ mod fake_hub;
 mod faults;
 #[path = "../kept/embedded.rs"]
 mod kept;
+mod payments;
 #[allow(dead_code, reason = "the register's own tests use the rest of the sample")]
 #[path = "../../../register/tests/cases/sample.rs"]
 mod sample;

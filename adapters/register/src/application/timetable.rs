@@ -94,6 +94,13 @@ impl Timetable {
         self.day_of(until.previous(), self.figures.entry_closes_on.value - 1)
     }
 
+    /// The first day on which a month can be closed for payment: entry has closed (I), so that
+    /// applications of the day count for a later month.
+    #[must_use]
+    pub fn closing_from(&self, month: Month) -> Date {
+        self.day_of(month, self.figures.entry_closes_on.value)
+    }
+
     /// Whether public offices work on `day`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::Soum;
 use crate::month::Month;
+use crate::payment::due::{Families, MonthDue};
 use crate::payment::line::{
     AccountNumber, BenefitCode, Branch, Claim, FamilyId, Ground, Line, LineId, LineState,
 };
@@ -49,7 +50,9 @@ pub enum CloseError {
     #[error("the entitlements name one family and benefit twice; leave one of the two out")]
     Twice,
     /// Nothing to pay.
-    #[error("there is nothing to pay in this month; give its entitlements")]
+    #[error(
+        "no family is to be paid for this month; see the applications, their decisions and accounts"
+    )]
     Nothing,
     /// Too many lines, or a sum above what JSON keeps exactly.
     #[error(
@@ -83,8 +86,9 @@ impl Office {
     pub fn close(
         &self,
         month: Month,
-        entitlements: Vec<Entitlement>,
+        due: impl Into<MonthDue>,
     ) -> Result<Commit<Document>, CloseError> {
+        let MonthDue { entitlements, families } = due.into();
         if let Some((&last, _)) = self.months.last_key_value().filter(|(last, _)| **last >= month) {
             return Err(CloseError::Closed(last));
         }
@@ -105,7 +109,7 @@ impl Office {
         for (line, place) in lines.iter_mut().zip(1..) {
             line.id = LineId::at(month, place);
         }
-        Ok(self.closed(month, lines))
+        Ok(self.closed(month, lines, families))
     }
 
     /// The lines of earlier months that stand in this one again. The dead are left out.
@@ -122,7 +126,7 @@ impl Office {
         })
     }
 
-    fn closed(&self, month: Month, lines: Vec<Line>) -> Commit<Document> {
+    fn closed(&self, month: Month, lines: Vec<Line>, families: Families) -> Commit<Document> {
         let checks = lines.chunks(LINES_PER_MESSAGE_MAX_COUNT).zip(1..).map(|(lines, part)| {
             Message::AccountCheck(AccountCheck {
                 month,
@@ -137,6 +141,7 @@ impl Office {
             checks_open_count: messages.len(),
             statement: None,
             financed: false,
+            families,
         })];
         for line in &lines {
             let origin = line.rolled_over_from.as_ref().and_then(|id| self.lines.get(id));

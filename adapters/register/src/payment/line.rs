@@ -200,6 +200,21 @@ impl LineState {
         matches!(self, Self::Held { .. } | Self::Paid | Self::Uncollected { .. } | Self::Blocked)
     }
 
+    /// The state's word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Checking => "checking",
+            Self::Checked => "checked",
+            Self::Held { .. } => "held",
+            Self::Listed => "listed",
+            Self::Released => "released",
+            Self::Paid => "paid",
+            Self::Uncollected { .. } => "uncollected",
+            Self::Blocked => "blocked",
+        }
+    }
+
     /// Whether the line is or was in a statement.
     #[must_use]
     pub fn was_listed(&self) -> bool {

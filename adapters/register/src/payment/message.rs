@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::Soum;
 use crate::month::Month;
-use crate::payment::line::{AccountNumber, Branch, Ground, LineId};
+use crate::payment::line::{AccountNumber, Branch, Ground, Line, LineId};
 use crate::redact::redact;
 
 /// A party of the payments.
@@ -126,6 +126,18 @@ pub struct StatementLine {
 }
 
 redact!(AccountCheck, StatementPart, StatementLine);
+
+impl From<&Line> for StatementLine {
+    fn from(line: &Line) -> Self {
+        Self {
+            line: line.id.clone(),
+            account: line.account.clone(),
+            amount_soum: line.amount_soum,
+            ground: line.ground.clone(),
+            branch: line.branch.clone(),
+        }
+    }
+}
 
 /// The sum to be financed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

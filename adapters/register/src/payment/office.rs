@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::money::Soum;
 use crate::month::Month;
 use crate::payment::LINES_PER_MESSAGE_MAX_COUNT;
+use crate::payment::due::Families;
 use crate::payment::line::{Line, LineId, LineState};
 use crate::payment::message::{
     AccountCheck, AccountState, Answer, Confirmation, Confirmations, Financing, Message, Outcome,
@@ -39,6 +40,8 @@ pub struct MonthState {
     pub statement: Option<Statement>,
     /// Whether the treasury has financed the order.
     pub financed: bool,
+    /// Who is paid by which decisions, and who is not, when the month was closed.
+    pub families: Families,
 }
 
 /// What the register keeps.
@@ -66,6 +69,8 @@ pub struct Summary {
     pub states: BTreeMap<String, StateSum>,
     /// Lines that came from earlier months.
     pub rolled_over_count: usize,
+    /// Who is paid by which decisions, and who is not, when the month was closed.
+    pub families: Families,
 }
 
 /// Lines in one state.
@@ -101,7 +106,7 @@ impl Office {
     /// The lines that pay a person, each with its state as in [`Summary::states`], newest first.
     pub fn paid_to(&self, person: Pinfl) -> impl Iterator<Item = (&Line, &'static str)> {
         let ids = self.of_recipient.get(&person).into_iter().flatten().rev();
-        ids.filter_map(|id| self.lines.get(id)).map(|line| (line, name(&line.state)))
+        ids.filter_map(|id| self.lines.get(id)).map(|line| (line, line.state.word()))
     }
 
     /// Whether the person's death is recorded.
@@ -125,10 +130,11 @@ impl Office {
         let mut summary = Summary {
             financed: kept.financed,
             statement_soum: kept.statement.as_ref().map(|statement| statement.total_soum),
+            families: kept.families.clone(),
             ..Summary::default()
         };
         for line in self.lines(month) {
-            let state = summary.states.entry(name(&line.state).to_owned()).or_default();
+            let state = summary.states.entry(line.state.word().to_owned()).or_default();
             state.lines_count += 1;
             state.sum_soum = state.sum_soum.saturating_add(line.amount_soum.amount());
             summary.rolled_over_count += usize::from(line.rolled_over_from.is_some());
@@ -338,31 +344,11 @@ fn digest(person: Pinfl) -> schemas::digest::Sha256 {
     schemas::digest::Sha256::of(person.as_str().as_bytes())
 }
 
-fn name(state: &LineState) -> &'static str {
-    match state {
-        LineState::Checking => "checking",
-        LineState::Checked => "checked",
-        LineState::Held { .. } => "held",
-        LineState::Listed => "listed",
-        LineState::Released => "released",
-        LineState::Paid => "paid",
-        LineState::Uncollected { .. } => "uncollected",
-        LineState::Blocked => "blocked",
-    }
-}
-
 fn part_of(statement: &Statement, part: usize, lines: &[&Line]) -> StatementPart {
-    let line = |line: &&Line| StatementLine {
-        line: line.id.clone(),
-        account: line.account.clone(),
-        amount_soum: line.amount_soum,
-        ground: line.ground.clone(),
-        branch: line.branch.clone(),
-    };
     StatementPart {
         statement: statement.clone(),
         part,
         recipients: lines.iter().map(|line| line.recipient).collect(),
-        lines: lines.iter().map(line).collect(),
+        lines: lines.iter().map(|line| StatementLine::from(*line)).collect(),
     }
 }

@@ -59,9 +59,9 @@ impl<D> Commit<D> {
 }
 
 /// A party's rules: pure, and without effect until a [`Commit`] is applied.
-pub trait Party: Default {
+pub trait Party: Default + Send + 'static {
     /// What it keeps.
-    type Document: Clone + Serialize + DeserializeOwned;
+    type Document: Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// Who it is.
     const ROLE: Role;
 

@@ -19,6 +19,7 @@ use register::application::{
 use register::decision::Entitlement;
 use register::money::Soum;
 use register::month::Month;
+use register::payment::due::{FamilyDue, LeftOut};
 use schemas::digest::Sha256;
 use schemas::pinfl::Pinfl;
 
@@ -244,4 +245,51 @@ fn a_renewal_follows_the_support_and_never_overlaps_it() {
     let in_time = file(Date::constant(2026, 8, 20), Outcome::Pending).unwrap();
     assert_eq!(first.duty(), Some((Duty::Recertification, Date::constant(2026, 8, 25))));
     assert_eq!(first.renew(&in_time).unwrap().duty(), None);
+}
+
+/// A family supported from March 2026 for six months, monitored in these months with these outcomes.
+fn monitored(monitoring: &[(&str, Outcome)]) -> Application {
+    let day = Date::constant(2026, 3, 2);
+    let final_rating = rating(Stage::Final, day, support(100, 635_000));
+    let application = file(day, support(100, 635_000)).unwrap();
+    let application = application.take_questionnaire(visit(day), day, &timetable()).unwrap();
+    let application = application.rate_finally(final_rating, members(), &timetable()).unwrap();
+    monitoring.iter().fold(application, |application, (month, outcome)| {
+        let month: Month = month.parse().unwrap();
+        let rating = rating(Stage::Monitoring(month), month.first_day(), outcome.clone());
+        application.monitor((month, rating), members(), &timetable()).unwrap()
+    })
+}
+
+#[test]
+fn a_month_is_paid_by_the_last_rating_up_to_it_whatever_later_months_bring() {
+    let in_force = |application: &Application, month: &str| {
+        FamilyDue::in_force(application, month.parse().unwrap())
+            .map(|family_due| family_due.amount_soum().amount())
+    };
+    let plain = monitored(&[]);
+    assert_eq!(in_force(&plain, "2026-02"), Err(LeftOut::BeginsLater));
+    assert_eq!(in_force(&plain, "2026-03"), Ok(635_000));
+    assert_eq!(in_force(&plain, "2026-08"), Ok(635_000));
+    assert_eq!(in_force(&plain, "2026-09"), Err(LeftOut::Ended));
+
+    let grown = monitored(&[("2026-04", Outcome::Pending), ("2026-05", support(100, 550_000))]);
+    let months = ["2026-03", "2026-04", "2026-05", "2026-06"];
+    let amounts = months.map(|month| in_force(&grown, month).unwrap());
+    assert_eq!(amounts, [635_000, 635_000, 550_000, 550_000]);
+
+    let other_share = monitored(&[("2026-05", support(75, 476_250))]);
+    assert_eq!(in_force(&other_share, "2026-04"), Ok(635_000));
+    assert_eq!(in_force(&other_share, "2026-05"), Err(LeftOut::Stopped));
+    let refused = monitored(&[("2026-04", Outcome::NotEligible)]);
+    assert_eq!(in_force(&refused, "2026-03"), Ok(635_000));
+    assert_eq!(in_force(&refused, "2026-04"), Err(LeftOut::Stopped));
+
+    let again = file(Date::constant(2026, 8, 20), support(100, 635_000)).unwrap();
+    assert_eq!(in_force(&again, "2026-09"), Err(LeftOut::AwaitsDecision));
+    let renewed = plain.renew(&again).unwrap();
+    assert_eq!(in_force(&renewed, "2026-08"), Ok(635_000));
+    assert_eq!(in_force(&renewed, "2026-09"), Err(LeftOut::Renewed));
+    let never = file(Date::constant(2026, 3, 2), Outcome::NotEligible).unwrap();
+    assert_eq!(in_force(&never, "2026-03"), Err(LeftOut::Refused));
 }

@@ -1,8 +1,10 @@
-//! `koprik demo`: a whole federation, one household question, and the proof of every field.
+//! `koprik demo`: a whole federation, one household question, its payment, and the proof of every field and
+//! message.
 //!
 //! The same servers, configuration files and code paths as in an agency: the files are laid out in a folder, the
 //! servers run from them in this process or, with `--separate`, as processes of their own.
 
+mod paid;
 mod processes;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use schemas::clock::Clock;
 use schemas::pinfl::Pinfl;
 use serde_json::{Value, json};
 
+use self::paid::Paid;
 use self::processes::Processes;
 use super::proof::{Origin, Proof, Stamped};
 use super::{population, profile, serve};
@@ -113,7 +116,7 @@ impl Demo {
         let (witness_quorum, witness_seconds) = WITNESSES;
         let timestamps = Timestamps::Own;
         let options =
-            Options { witness_quorum, witness_seconds, timestamps, ..Options::all(clock.now()) };
+            Options { witness_quorum, witness_seconds, timestamps, ..Options::paying(clock.now()) };
         let layout = lay_out(&dir, &options)?;
         life_events::wire(&layout)?;
         Federation::new(layout.clone(), clock.clone()).seed().await?;
@@ -147,16 +150,20 @@ impl Demo {
             profile = profile::read(&answer)?;
         }
         let took_ms = asked.elapsed_us() / 1000;
+        let paid = Paid::household(layout, self.pinfl, &self.date).await?;
+        let exchanges = paid.as_ref().map(Paid::exchanges).unwrap_or_default();
+        let proven = json!([answer, exchanges]);
         let stamped = match layout.timestamp_authority {
             Some(_) => Stamped::Awaited,
             None => Stamped::NotAwaited,
         };
         let hub_config = &register_hub(layout)?.config;
         let origin = Origin { hub_config, anchor: &layout.anchor, stamped };
-        let proof = Proof::collect(origin, &layout.dir.join("evidence"), &answer).await?;
+        let proof = Proof::collect(origin, &layout.dir.join("evidence"), &proven).await?;
         let value = json!({
             "profile": answer.get("profile"),
             "hash": answer.get("hash"),
+            "payment": paid.as_ref().map(Paid::as_json),
             "verified": proof.verified(),
             "anchor": layout.anchor,
             "evidence": proof.as_json(),
@@ -168,6 +175,9 @@ impl Demo {
         output::print(json, &value, || {
             let mut text = register::render::text(&profile);
             text.push_str(&format!("\nprofile assembled in {took_ms} ms\n"));
+            if let Some(paid) = &paid {
+                text.push_str(&paid.as_text());
+            }
             text.push_str(&proof.as_text(&layout.anchor));
             text.push_str("\nservers\n");
             text.push_str(&addresses_text(layout));
@@ -207,6 +217,13 @@ fn addresses(layout: &Layout) -> Value {
             (name.clone(), json!({ "listen": listen, "config": config }))
         })
         .collect();
+    let parties: serde_json::Map<String, Value> = layout
+        .payment_parties
+        .iter()
+        .map(|(name, (config, listen))| {
+            (name.clone(), json!({ "listen": listen, "config": config }))
+        })
+        .collect();
     json!({
         "central": { "listen": layout.central.1, "config": layout.central.0 },
         "register": { "listen": layout.register.1, "config": layout.register.0 },
@@ -215,6 +232,7 @@ fn addresses(layout: &Layout) -> Value {
         }),
         "hubs": hubs,
         "adapters": adapters,
+        "payment_parties": parties,
     })
 }
 
@@ -236,6 +254,9 @@ fn addresses_text(layout: &Layout) -> String {
     }
     for (name, (_, listen)) in &layout.adapters {
         text.push_str(&format!("  {:16} http://{listen}\n", format!("adapter {name}")));
+    }
+    for (name, (_, listen)) in &layout.payment_parties {
+        text.push_str(&format!("  {:16} http://{listen}\n", format!("pays: {name}")));
     }
     text
 }

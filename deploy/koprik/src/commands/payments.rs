@@ -16,19 +16,21 @@ use crate::output;
 /// The payments of a month.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Payments {
-    /// Close a month: check the accounts, then send the statement to the bank and the order to the treasury.
+    /// Close a month: every family that a stored decision supports is paid to the account that it has declared. The
+    /// accounts are checked, then the statement goes to the bank and the order to the treasury. Closing again changes
+    /// nothing.
     Close {
-        /// The month, YYYY-MM. Months are closed once and in order.
+        /// The month, YYYY-MM. Months are closed once, in order, from the 26th on.
         month: Month,
-        /// JSON file `{"entitlements": [{"family", "benefit", "recipient", "account", "amount_soum", "ground",
-        /// "branch"}, …]}`.
+        /// Lines that no stored decision says: JSON file `{"corrections": [{"family", "benefit", "recipient",
+        /// "account", "amount_soum", "ground", "branch"}, …]}`.
         #[arg(long, value_name = "FILE")]
-        entitlements: PathBuf,
+        corrections: Option<PathBuf>,
         /// The register, `http://host:port`.
         #[arg(long, value_name = "URL")]
         register: String,
     },
-    /// Show how far a month is: lines and sums by state.
+    /// Show how far a month is: lines and sums by state, and why families get nothing.
     Show {
         /// The month, YYYY-MM.
         month: Month,
@@ -41,9 +43,12 @@ pub(crate) enum Payments {
 impl Payments {
     pub(crate) async fn run(self, json: bool) -> anyhow::Result<()> {
         let answer = match self {
-            Self::Close { month, entitlements, register } => {
-                let body = std::fs::read(&entitlements)
-                    .with_context(|| format!("cannot read {}", entitlements.display()))?;
+            Self::Close { month, corrections, register } => {
+                let body = match &corrections {
+                    None => Vec::new(),
+                    Some(file) => std::fs::read(file)
+                        .with_context(|| format!("cannot read {}", file.display()))?,
+                };
                 let request = Request::post(url(&register, &format!("{month}/close")))
                     .header("content-type", "application/json");
                 ask(request, body).await?
@@ -86,6 +91,17 @@ fn text(summary: &Summary, unanswered: u64) -> String {
         let soum = register::money::grouped(sum.sum_soum.into());
         text.push_str(&format!("{state:>12} {:>8} lines {soum:>20} soum\n", sum.lines_count));
     }
-    text.push_str(&format!("{} lines rolled over from earlier months", summary.rolled_over_count));
+    text.push_str(&format!(
+        "{} lines rolled over from earlier months\n",
+        summary.rolled_over_count
+    ));
+    let families = &summary.families;
+    text.push_str(&format!(
+        "when it was closed: {} families entitled, {} lines by correction",
+        families.entitled_count, families.corrections_count
+    ));
+    for (reason, count) in &families.left_out {
+        text.push_str(&format!("\n  {count:>8} left out: {reason}"));
+    }
     text
 }

@@ -6,6 +6,7 @@ use adapter_kit::{AdapterConfig, Outbox};
 use hub_central::{CentralConfig, TimestampAuthorityConfig, start_timestamp_authority};
 use hub_server::HubConfig;
 use payments::{PaymentPartyConfig, RunningParty};
+use register::payment::party::Party;
 use register_server::RegisterConfig;
 use schemas::clock::Clock;
 use serde_json::{Value, json};
@@ -149,7 +150,7 @@ impl Serve {
     }
 }
 
-async fn run_party<P>(json: bool, mut party: RunningParty<P>) -> anyhow::Result<()> {
+async fn run_party<P: Party>(json: bool, mut party: RunningParty<P>) -> anyhow::Result<()> {
     announce(json, &json!({ "listen": party.address }));
     tokio::select! {
         signal = asked_to_stop() => signal?,

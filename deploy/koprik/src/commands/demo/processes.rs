@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use federation::Layout;
+use federation::agencies::TREASURY;
 use tokio::process::{Child, Command};
 
 use crate::ask::wait_ready;
@@ -43,6 +44,10 @@ impl Processes {
         for (name, (config, _)) in &layout.adapters {
             processes.spawn(&format!("adapter {name}"), "adapter", config)?;
         }
+        for (name, (config, _)) in &layout.payment_parties {
+            let kind = if name == TREASURY.name { "treasury" } else { "bank" };
+            processes.spawn(&format!("{kind} of {name}"), kind, config)?;
+        }
         for (name, place) in &layout.hubs {
             processes.spawn(&format!("hub {name}"), "hub", &place.config)?;
         }
@@ -50,6 +55,8 @@ impl Processes {
         let central = std::iter::once(layout.central.1);
         let timestamps = layout.timestamp_authority.iter().map(|(_, listen)| *listen);
         let adapters = layout.adapters.values().map(|(_, listen)| *listen);
+        let parties = layout.payment_parties.values().map(|(_, listen)| *listen);
+        let adapters = adapters.chain(parties);
         let hubs = layout.hubs.values().map(|place| place.admin);
         let register = std::iter::once(layout.register.1);
         for address in central.chain(timestamps).chain(adapters).chain(hubs).chain(register) {

@@ -1,5 +1,8 @@
-//! A party's documents and outgoing messages in SQLite; a commit is one transaction, durable on
+//! Books of treasury and bank: SQLite, a file for each; a commit is one transaction, durable on
 //! return.
+//!
+//! They are other authorities than the register, with a database and a backup of their own, and a real
+//! one has its core system instead; a file that needs nothing beside it is what a stand-in should be.
 //!
 //! **Not trusted with secrecy**: who can read the file sees recipients and accounts; give it to the
 //! party's user alone. **Trusted with money**: who can change it can make lines look unpaid.
@@ -16,7 +19,9 @@ use register::payment::message::Message;
 use register::payment::party::{Commit, Party};
 use serde::de::DeserializeOwned;
 use sqlx::any::{AnyConnectOptions, AnyRow};
-use sqlx::{AnyConnection, ConnectOptions, Connection, Row};
+use sqlx::{AnyConnection, ConnectOptions, Connection as _, Row};
+
+use super::{Books, Step};
 
 /// Waits for the disk at every commit. Exclusive, because a second process on the file would not see
 /// what the first has paid.
@@ -30,7 +35,7 @@ const TABLES: &str = "CREATE TABLE IF NOT EXISTS form (number BIGINT NOT NULL PR
 
 /// Why a store cannot be used. Holds no content.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum SqliteError {
     /// The database fails.
     #[error("payments: the database {path} fails while {step}; check disk and permissions, and that no other process uses it", path = .path.display())]
     Database {
@@ -52,20 +57,20 @@ pub enum StoreError {
 
 /// A party's database.
 #[derive(Debug)]
-pub struct Store {
+pub struct SqliteBooks {
     path: PathBuf,
     connection: AnyConnection,
 }
 
-impl Store {
+impl SqliteBooks {
     /// Opens the database, and makes it when it is missing.
     ///
     /// # Errors
-    /// [`StoreError`] names the file.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    /// [`SqliteError`] names the file.
+    pub async fn open(path: &Path) -> Result<Self, SqliteError> {
         sqlx::any::install_default_drivers();
         let failed =
-            |step| move |cause| StoreError::Database { path: path.to_owned(), step, cause };
+            |step| move |cause| SqliteError::Database { path: path.to_owned(), step, cause };
         let url = format!("sqlite://{}?mode=rwc", path.display());
         let options = AnyConnectOptions::from_str(&url).map_err(failed("reading its path"))?;
         let options = options.disable_statement_logging();
@@ -78,30 +83,13 @@ impl Store {
         let newest = sqlx::query("SELECT MAX(number) FROM form").fetch_one(&mut connection).await;
         let newest: i64 = newest.and_then(|row| row.try_get(0)).map_err(failed("reading"))?;
         if newest > FORM {
-            return Err(StoreError::Content { path: path.to_owned() });
+            return Err(SqliteError::Content { path: path.to_owned() });
         }
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    /// Reads everything.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn read<D: DeserializeOwned>(&mut self) -> Result<Commit<D>, StoreError> {
-        let documents = self.contents("SELECT content FROM documents").await?;
-        let messages: Vec<Message> = self.contents("SELECT content FROM outgoing").await?;
-        Ok(Commit { documents, messages, answered: None })
-    }
-
-    /// Stores a commit as one.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the commit may be stored or not, so [`Store::read`] before the next step.
-    pub async fn commit<P: Party>(
-        &mut self,
-        commit: &Commit<P::Document>,
-    ) -> Result<(), StoreError> {
-        let unreadable = |_| StoreError::Content { path: self.path.clone() };
+    async fn write<P: Party>(&mut self, commit: &Commit<P::Document>) -> Result<(), SqliteError> {
+        let unreadable = |_| SqliteError::Content { path: self.path.clone() };
         let mut rows = Vec::with_capacity(commit.documents.len());
         for document in &commit.documents {
             let content = serde_json::to_string(document).map_err(unreadable)?;
@@ -116,30 +104,44 @@ impl Store {
         done.map_err(|cause| self.failed("storing", cause))
     }
 
-    /// Closes the database.
-    pub async fn close(self) {
-        if self.connection.close().await.is_err() {
-            tracing::debug!("the payments' database did not close cleanly");
-        }
+    async fn everything<D: DeserializeOwned>(&mut self) -> Result<Commit<D>, SqliteError> {
+        let documents = self.contents("SELECT content FROM documents").await?;
+        let messages: Vec<Message> = self.contents("SELECT content FROM outgoing").await?;
+        Ok(Commit { documents, messages, answered: None })
     }
 
     async fn contents<T: DeserializeOwned>(
         &mut self,
         sql: &'static str,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, SqliteError> {
         let rows = sqlx::query(sql).fetch_all(&mut self.connection).await;
         let rows: Vec<AnyRow> = rows.map_err(|cause| self.failed("reading", cause))?;
         let mut contents = Vec::with_capacity(rows.len());
         for row in rows {
             let text: String = row.try_get(0).map_err(|cause| self.failed("reading", cause))?;
             let content = serde_json::from_str(&text);
-            contents.push(content.map_err(|_| StoreError::Content { path: self.path.clone() })?);
+            contents.push(content.map_err(|_| SqliteError::Content { path: self.path.clone() })?);
         }
         Ok(contents)
     }
 
-    fn failed(&self, step: &'static str, cause: sqlx::Error) -> StoreError {
-        StoreError::Database { path: self.path.clone(), step, cause }
+    fn failed(&self, step: &'static str, cause: sqlx::Error) -> SqliteError {
+        SqliteError::Database { path: self.path.clone(), step, cause }
+    }
+}
+
+impl<P: Party> Books<P> for SqliteBooks {
+    fn read(&mut self) -> Step<'_, Commit<P::Document>> {
+        Box::pin(async { Ok(self.everything().await?) })
+    }
+
+    fn commit<'a>(&'a mut self, commit: &'a Commit<P::Document>) -> Step<'a, ()> {
+        Box::pin(async { Ok(self.write::<P>(commit).await?) })
+    }
+
+    fn is_current(&mut self) -> Step<'_, bool> {
+        // The file is locked: nobody else writes it.
+        Box::pin(async { Ok(true) })
     }
 }
 
