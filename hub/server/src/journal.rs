@@ -1,7 +1,5 @@
 //! The journal of a hub: records into the message log, evidence sealed beside them, people as pseudonyms.
 
-mod packed;
-
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -9,6 +7,7 @@ use hub_messagelog::vault::{Class, Vault, VaultError};
 use hub_messagelog::{Entry, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt};
 use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::{Pseudonym, Sha256};
+use schemas::encoding::base64;
 use schemas::evidence::SignedMessage;
 use schemas::limits::SUBJECTS_MAX_COUNT;
 use schemas::record::{Kind, Record, Side};
@@ -87,12 +86,12 @@ impl Journal {
             record.signature = Some(Sha256::of(kept.signature));
             let body = kept.body.filter(|body| body.len() <= self.keep_bodies_bytes);
             let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
-            let plain = packed::pack(&kept, body);
+            let head = evidence_head(&kept, body);
+            let body = body.map_or(&b""[..], |body| body);
+            let plain: [&[u8]; 4] = [&head, kept.base.as_bytes(), kept.signature, body];
             let class = self.retention.class_of(record.service.as_deref());
             // Without this year's key there is nothing to seal with: the record stands alone.
-            if let Ok(sealed) =
-                self.vault.seal(class, record.time.year(), exchange, &[plain.as_slice()])
-            {
+            if let Ok(sealed) = self.vault.seal(class, record.time.year(), exchange, &plain) {
                 record.class = (!class.is_usual()).then(|| class.to_string());
                 record.evidence = Some(Sha256::of(&sealed));
                 attachment = sealed.into();
@@ -117,7 +116,7 @@ impl Journal {
         let class = class.map_err(|_| Absent::Unreadable)?;
         let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
         let plain = self.vault.open_sealed(&class, record.time.year(), exchange, sealed)?;
-        packed::unpack(&plain).ok_or(Absent::Unreadable)
+        read_evidence(&plain).ok_or(Absent::Unreadable)
     }
 
     /// Records an act of the hub or its operator. Not awaited: the log says loudly when it fails.
@@ -154,6 +153,30 @@ impl Absent {
     pub(crate) fn is_erased(&self) -> bool {
         matches!(self, Self::Vault(VaultError::Erased { .. }))
     }
+}
+
+/// Whether the body was kept, and the lengths of base and signature, u32 little-endian: what precedes base,
+/// signature and body in evidence before it is sealed.
+fn evidence_head(kept: &Kept<'_>, body: Option<&Bytes>) -> [u8; 9] {
+    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let [a, b, c, d] = length(kept.base.as_bytes());
+    let [e, f, g, h] = length(kept.signature);
+    [u8::from(body.is_some()), a, b, c, d, e, f, g, h]
+}
+
+/// Reads evidence back; `None` when it is not what [`Journal::submit`] sealed.
+fn read_evidence(plain: &[u8]) -> Option<SignedMessage> {
+    let (has_body, rest) = plain.split_first()?;
+    let (base_bytes, rest) = rest.split_first_chunk()?;
+    let (signature_bytes, rest) = rest.split_first_chunk()?;
+    let length = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).ok();
+    let (base, rest) = rest.split_at_checked(length(base_bytes)?)?;
+    let (signature, body) = rest.split_at_checked(length(signature_bytes)?)?;
+    Some(SignedMessage {
+        base: String::from_utf8(base.to_vec()).ok()?,
+        body: (*has_body == 1).then(|| base64(body)),
+        signature: base64(signature),
+    })
 }
 
 /// `Koprik-Receipt`: which log, which place, which exchange.
