@@ -27,6 +27,7 @@ mod adapter;
 mod bundle;
 mod check;
 mod config;
+pub mod connections;
 mod contract;
 mod definition;
 mod life_events;

@@ -14,7 +14,7 @@ pub(crate) const SOURCE_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows of a list whose schema sets no `maxItems`.
 pub(crate) const ROWS_MAX_COUNT: usize = 10_000;
-/// Connections accepted at once; the callers are one hub and a health check.
+/// Connections accepted at once; the callers are one hub, an operator and a health check.
 pub(crate) const CONNECTIONS_MAX_COUNT: usize = 512;
 /// Time to send the headers of a request, also the time a connection may stay idle.
 pub(crate) const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! Serves an adapter over HTTP/1.1 on one address until stopped.
 //!
-//! Shutdown order: stop accepting, let running answers end (at most [`DRAIN_TIMEOUT`]), close the
+//! Shutdown order: stop accepting, let running answers end ([`connections::serve`]), close the
 //! connections to the source.
 
 use std::convert::Infallible;
@@ -8,16 +8,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::adapter::Adapter;
+use crate::connections;
 use crate::definition::Definition;
-use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_TIMEOUT};
 
 /// Why an adapter cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -88,64 +86,12 @@ impl RunningAdapter {
     }
 }
 
-async fn serve(adapter: Arc<Adapter>, listener: TcpListener, mut stopped: watch::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX_COUNT => {
-                match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(converse(adapter.clone(), stream, stopped.clone()));
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, usually: wait for a connection to end.
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-            Some(ended) = connections.join_next() => report(ended),
-            _ = stopped.changed() => break,
-        }
-    }
-    drop(listener);
-    let drained = async {
-        while let Some(ended) = connections.join_next().await {
-            report(ended);
-        }
-    };
-    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-        tracing::warn!(service = adapter.service(), "answers cut off when stopping");
-    }
-    adapter.close().await;
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection ended by a fault");
-    }
-}
-
-async fn converse(adapter: Arc<Adapter>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
-    // Small answers leave at once.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| {
-        let adapter = Arc::clone(&adapter);
+async fn serve(adapter: Arc<Adapter>, listener: TcpListener, stopped: watch::Receiver<()>) {
+    let answering = adapter.clone();
+    let service = service_fn(move |request| {
+        let adapter = Arc::clone(&answering);
         async move { Ok::<_, Infallible>(adapter.respond(request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
+    connections::serve(listener, service, stopped).await;
+    adapter.close().await;
 }

@@ -12,7 +12,6 @@
 pub mod bank;
 pub mod books;
 pub mod config;
-mod connections;
 pub mod contract;
 pub mod courier;
 pub mod desk;

@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapter_kit::connections;
 use axum::Router;
+use hyper_util::service::TowerToHyperService;
 use register::payment::party::Party;
 use schemas::clock::Clock;
 use tokio::net::TcpListener;
@@ -21,7 +23,7 @@ use crate::config::PaymentPartyConfig;
 use crate::courier::HubCourier;
 use crate::desk::Desk;
 use crate::treasury::Treasury;
-use crate::{connections, govstack, inbox, sender};
+use crate::{govstack, inbox, sender};
 
 mod operator;
 
@@ -108,7 +110,7 @@ where
     let address = listener.local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(());
     let (mut server, mut work) = (JoinSet::new(), JoinSet::new());
-    server.spawn(connections::serve(listener, routes, stopped));
+    server.spawn(connections::serve(listener, TowerToHyperService::new(routes), stopped));
     work.spawn(sender::run(desk.clone(), Arc::new(courier), pauses, clock));
     tracing::info!(%address, role = ?P::ROLE, "payment party listens");
     Ok(RunningParty { address, desk, stop, server, work })

@@ -1,6 +1,5 @@
 //! What values a configuration may have.
 
-use register_store::StoreConfig;
 use schemas::limits::CODE_MAX_BYTES;
 
 use register::source::SourceKind;
@@ -68,10 +67,6 @@ impl RegisterConfig {
         )?;
         let books = self.payments.is_none() || self.store.is_some();
         require(books, "store", "say where to keep the books of the payments")?;
-        if let Some(Err(_)) = self.store.as_ref().map(StoreConfig::check) {
-            let repair = "give exactly one of directory and postgres, and a key_file to postgres";
-            require(false, "store", repair)?;
-        }
         let sources = &self.event_sources;
         let twice = |at: usize, source: &EventSource| {
             let same =

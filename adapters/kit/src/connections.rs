@@ -1,31 +1,41 @@
-//! Serves HTTP/1.1 with every connection owned, so that dropping the server ends them all: a desk
-//! that is gone must not answer on a connection that was left open.
+//! Serves HTTP/1.1 with every connection owned, so that dropping the server ends them all: what is gone must
+//! not answer on a connection that was left open.
 
-use axum::Router;
+use std::error::Error;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use schemas::limits::{DRAIN_TIMEOUT, HEADERS_TIMEOUT};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-/// Connections accepted at once; the callers are one hub and the operator.
-const CONNECTIONS_MAX_COUNT: usize = 512;
-/// Pause after an accept that failed, so that a lack of file descriptors is no busy loop.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_TIMEOUT};
 
-/// Serves until `stopped` says so, then lets running requests end for up to 10 s.
-pub(crate) async fn serve(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<()>) {
+/// Serves until `stopped` says so, then stops accepting and lets running requests end, for at most
+/// [`DRAIN_TIMEOUT`].
+pub async fn serve<S, B>(listener: TcpListener, service: S, mut stopped: watch::Receiver<()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX_COUNT => {
                 match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(converse(stream, routes.clone(), stopped.clone()));
+                        connections.spawn(converse(stream, service.clone(), stopped.clone()));
                     }
                     Err(error) => {
+                        // Out of file descriptors, usually: wait for a connection to end.
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -42,23 +52,29 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, mut stopped: wa
         }
     };
     if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-        tracing::warn!("payment party stopped with requests under way");
+        tracing::warn!("requests under way were cut off when stopping");
     }
 }
 
-fn report(ended: Result<(), tokio::task::JoinError>) {
+fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection ended by a fault");
     }
 }
 
-async fn converse(stream: TcpStream, routes: Router, mut stopped: watch::Receiver<()>) {
+async fn converse<S, B>(stream: TcpStream, service: S, mut stopped: watch::Receiver<()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     // Small answers leave at once.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
