@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_TIMEOUT};
 
 /// Serves until `stopped` says so, then stops accepting and lets running requests end, for at most
-/// [`DRAIN_TIMEOUT`].
+/// 6 s.
 pub async fn serve<S, B>(listener: TcpListener, service: S, mut stopped: watch::Receiver<()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
