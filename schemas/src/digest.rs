@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ring::{digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::encoding::{from_hex, hex, hex_digits};
+use crate::encoding::{hex, hex_digits, read_hex};
 
 /// A SHA-256 digest. Text form: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,8 +73,8 @@ impl FromStr for Sha256 {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let bytes = from_hex(text).ok_or(NotADigest)?;
-        bytes.try_into().map(Self).map_err(|_| NotADigest)
+        let mut bytes = [0; 32];
+        if read_hex(text, &mut bytes) { Ok(Self(bytes)) } else { Err(NotADigest) }
     }
 }
 
@@ -87,7 +87,22 @@ impl Serialize for Sha256 {
 
 impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Reads the text form where it stands.
+struct Digits;
+
+impl de::Visitor<'_> for Digits {
+    type Value = Sha256;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&NotADigest, f)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Sha256, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -14,8 +14,9 @@
 //! | in [`Segments::replace_sealed`] | the old segment or the new one | both are whole, and the new one's bundles are durable |
 //!
 //! From then on a bundle is part of the truth: [`crate::tiles`] does not write it again with other bytes unless
-//! durably. The work rests three times as long as it takes, and syncs each MiB, so that messages need not wait
-//! for it.
+//! durably. The work waits for a quiet time, as long as few segments do, since it takes a tenth of what the
+//! messages themselves take the processor. It rests three times as long as it takes, and syncs each MiB, so that
+//! messages need not wait for it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -41,6 +42,11 @@ use crate::segments::{Next, SegmentReader, Segments, offset_u32};
 const UNSYNCED_BYTES: usize = 1 << 20;
 /// How much longer than its work the compactor rests.
 const REST: u32 = 3;
+
+/// Records a second below which it is a quiet time: a tenth of what a hub takes on two processors.
+const QUIET_PER_SECOND: u64 = 500;
+/// Segments that wait for a quiet time at most. 32: 2 GiB of leaves and evidence.
+const WAITING_COUNT: usize = 32;
 
 /// What the compactor is asked to do before its interval is over.
 pub(crate) enum Compact {
@@ -88,10 +94,16 @@ impl Compactor {
     pub(crate) fn run(mut self, asks: &Receiver<Compact>, interval: Duration) {
         let mut known = None;
         loop {
+            let (watch, before) = (self.clock.stopwatch(), self.segments.size());
             match asks.recv_timeout(interval) {
                 Ok(Compact::Now(reply)) => self.waiting.push(reply),
                 Err(RecvTimeoutError::Timeout) => (),
                 Ok(Compact::Close) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let records = self.segments.size().saturating_sub(before);
+            let segments = self.segments.sealed_count(self.next);
+            if self.waiting.is_empty() && !is_time(segments, records, watch.elapsed()) {
+                continue;
             }
             let failure = match self.pass(asks) {
                 Ok(()) => None,
@@ -247,6 +259,12 @@ impl Rewriting {
     }
 }
 
+/// Whether to work on so many segments, when so many records came in the time since the last look.
+fn is_time(segments: usize, records: u64, elapsed: Duration) -> bool {
+    let quiet = u128::from(records) * 1000 <= u128::from(QUIET_PER_SECOND) * elapsed.as_millis();
+    quiet || segments > WAITING_COUNT
+}
+
 /// Where a segment is written again.
 fn unfinished(segment: &Path) -> PathBuf {
     segment.with_added_extension("tmp")
@@ -278,4 +296,18 @@ fn bundle_bytes(entries: &[Bytes]) -> Vec<u8> {
 fn dirs_of(bundles: &Bundles, bundle: &Path) -> impl Iterator<Item = PathBuf> {
     let above = bundle.ancestors().skip(1).map(Path::to_owned);
     above.take_while(|dir| dir.starts_with(bundles.dir()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_waits_for_a_quiet_time_as_long_as_few_segments_wait() {
+        let second = Duration::from_secs(1);
+        assert!(is_time(1, 0, Duration::ZERO) && is_time(1, QUIET_PER_SECOND, second));
+        assert!(!is_time(1, QUIET_PER_SECOND + 1, second));
+        assert!(!is_time(WAITING_COUNT, 10_000, second));
+        assert!(is_time(WAITING_COUNT + 1, 10_000, second));
+    }
 }

@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 /// Changes files and directories. What is written is durable only after a sync of the file; that a
 /// file has its name, only after a sync of the directory.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
@@ -17,6 +19,12 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
     /// Opens a file for writing.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that is written in whole blocks of 4 KiB at their borders, from memory that begins at a
+    /// border: past the page cache, where the file system can.
+    fn open_in_blocks(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path, how)
+    }
 
     /// Gives a file another name; what had the name is gone.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -42,6 +50,18 @@ pub(crate) enum Open {
     Emptied,
     /// It is made for its owner alone (mode 0600), or emptied.
     Private,
+}
+
+impl Open {
+    fn options(self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.write(true).create(self != Self::Existing);
+        options.truncate(matches!(self, Self::Emptied | Self::Private));
+        if self == Self::Private {
+            options.mode(0o600);
+        }
+        options
+    }
 }
 
 /// A file that is open for writing.
@@ -74,13 +94,16 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(how != Open::Existing);
-        options.truncate(matches!(how, Open::Emptied | Open::Private));
-        if how == Open::Private {
-            options.mode(0o600);
+        Ok(Box::new(how.options().open(path)?))
+    }
+
+    fn open_in_blocks(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let direct = OFlags::DIRECT.bits().cast_signed();
+        match how.options().custom_flags(direct).open(path) {
+            // A file system over the network, say, may have no other way than the page cache.
+            Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => self.open(path, how),
+            opened => Ok(Box::new(opened?)),
         }
-        Ok(Box::new(options.open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

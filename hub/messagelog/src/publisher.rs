@@ -28,6 +28,10 @@ use crate::disk::{Last, replace};
 use crate::segments::{RecordReader, Segments};
 use crate::tiles::{Tiles, Tree};
 
+/// How often the tree grows for each time that it is signed: what a busy hub records in between fits into
+/// the memory for fresh leaves, so that none is read back.
+const GROWN_COUNT: u32 = 4;
+
 /// What the publisher is asked to do before its interval is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -138,14 +142,23 @@ impl Publisher {
         self.published.subscribe()
     }
 
-    /// Publishes each interval, and when asked, until it is told to close or nobody can ask.
+    /// Publishes each interval, and when asked, until it is told to close or nobody can ask. In between the
+    /// tree grows, while the leaves are still in memory.
     pub(crate) fn run(mut self, wake: &Receiver<Wake>, interval: Duration) {
+        let mut grown_count = 0;
         loop {
-            let closing = match wake.recv_timeout(interval) {
+            let closing = match wake.recv_timeout(interval / GROWN_COUNT) {
+                Err(RecvTimeoutError::Timeout) if grown_count + 1 < GROWN_COUNT => {
+                    grown_count += 1;
+                    // What fails here fails again when it is published, and is told then.
+                    self.growing = self.grown().ok();
+                    continue;
+                }
                 Ok(Wake::Publish) | Err(RecvTimeoutError::Timeout) => false,
                 Ok(Wake::Close) => true,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            grown_count = 0;
             if let Err(failure) = self.publish() {
                 tracing::error!(%failure, "no checkpoint was published; trying again");
                 self.published.send_modify(|published| {
@@ -159,15 +172,21 @@ impl Publisher {
         }
     }
 
-    /// Grows the tree by what is durable now, and signs it if it has grown. After a failure the
-    /// tree in memory is dropped: what it held and what its files hold may differ.
-    fn publish(&mut self) -> Result<(), LogError> {
+    /// The tree with what is durable now. After a failure the tree in memory is dropped: what it held and
+    /// what its files hold may differ.
+    fn grown(&mut self) -> Result<Growing, LogError> {
         let goal = self.segments.size();
         let mut growing = match self.growing.take() {
             Some(growing) => growing,
             None => self.take_up()?,
         };
         grow(&mut growing, goal)?;
+        Ok(growing)
+    }
+
+    /// Grows the tree by what is durable now, and signs it if it has grown.
+    fn publish(&mut self) -> Result<(), LogError> {
+        let growing = self.grown()?;
         let size = growing.tree.size();
         let known = self.published.borrow().clone();
         if known.note.is_empty() || size > known.size {

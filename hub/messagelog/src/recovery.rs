@@ -59,7 +59,7 @@ pub(crate) fn recover(
             repair: RESTORE,
         });
     }
-    let (unproven, behind) = read_last(&path, &scanned)?;
+    let behind = read_behind(&path, scanned.bytes)?;
     if behind.iter().any(|byte| *byte != 0) {
         let torn_bytes = behind.len();
         refuse_damage(&path, size, scanned.bytes, &behind)?;
@@ -68,7 +68,7 @@ pub(crate) fn recover(
             "cutting the torn tail of the message log; no acknowledged record is in it"
         );
     }
-    let opened = AppendFile::open_at(&**disk, &path, scanned.bytes, &unproven);
+    let opened = AppendFile::open_at(&**disk, &path, scanned.bytes, scanned.unproven);
     let file = opened.map_err(|cause| LogError::io("opening", &path, &cause))?;
     let tail = Tail { first: tail_first, offsets: scanned.offsets };
     let segments = Segments::new(dir.to_owned(), disk.clone(), firsts, tail);
@@ -185,14 +185,6 @@ pub(crate) fn read_behind(path: &Path, offset: u64) -> Result<Bytes, LogError> {
         Ok(behind.into())
     };
     read().map_err(|cause: std::io::Error| LogError::io("reading", path, &cause))
-}
-
-/// The records of the last batch, and what stands in the tail behind its last whole record.
-fn read_last(path: &Path, tail: &ScannedTail) -> Result<(Bytes, Bytes), LogError> {
-    let mut last = read_behind(path, tail.unproven)?;
-    let whole = usize::try_from(tail.bytes - tail.unproven).unwrap_or(usize::MAX);
-    let behind = last.split_off(whole.min(last.len()));
-    Ok((last, behind))
 }
 
 /// Refuses to cut when a frame behind the damage says that the damaged record was durable.

@@ -218,6 +218,12 @@ impl Segments {
         Some(first..layout.sealed.get(at + 1).copied().unwrap_or(layout.tail.first))
     }
 
+    /// How many sealed segments begin with `index` or later.
+    pub(crate) fn sealed_count(&self, index: u64) -> usize {
+        let layout = self.layout.read().unwrap_or_else(PoisonError::into_inner);
+        layout.sealed.len() - layout.sealed.partition_point(|first| *first < index)
+    }
+
     /// A reader of the entry bundles.
     pub(crate) fn bundles(&self) -> Bundles {
         Bundles::beside(&self.dir)

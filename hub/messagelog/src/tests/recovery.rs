@@ -18,16 +18,28 @@ fn tail(dir: &Path) -> PathBuf {
     dir.join("segments/00000000000000000000.seg")
 }
 
-/// Five acknowledged records, each in a batch of its own; the checkpoint covers none. Gives the
-/// segment's length after each.
+/// Five acknowledged records, each in a batch of its own; the checkpoint covers none. Gives where each ends.
 async fn five(dir: &Path) -> Vec<u64> {
     let log = open(dir);
     let mut ends = Vec::new();
     for n in 0..5 {
         log.append(entry(n)).await.unwrap();
-        ends.push(fs::metadata(tail(dir)).unwrap().len());
+        let end = ends.last().copied().unwrap_or(0) + bytes_of(&entry(n));
+        ends.push(end);
     }
     ends
+}
+
+fn bytes_of(entry: &Entry) -> u64 {
+    frame_bytes(entry).try_into().unwrap()
+}
+
+/// The segment without the zeros behind its last record.
+fn records(dir: &Path, ends: &[u64]) -> Vec<u8> {
+    let mut bytes = fs::read(tail(dir)).unwrap();
+    let zeros = bytes.split_off(ends.last().copied().unwrap_or(0).try_into().unwrap());
+    assert!(zeros.iter().all(|byte| *byte == 0));
+    bytes
 }
 
 fn recovered_size(dir: &Path, covered: u64) -> Result<u64, LogError> {
@@ -39,7 +51,7 @@ fn recovered_size(dir: &Path, covered: u64) -> Result<u64, LogError> {
 async fn a_tail_cut_at_any_byte_keeps_every_whole_record_and_takes_new_ones() {
     let dir = tempfile::tempdir().unwrap();
     let ends = five(dir.path()).await;
-    let whole = fs::read(tail(dir.path())).unwrap();
+    let whole = records(dir.path(), &ends);
     for cut in 0..=whole.len() {
         fs::write(tail(dir.path()), &whole[..cut]).unwrap();
         let bytes = u64::try_from(cut).unwrap();
@@ -58,8 +70,8 @@ async fn a_tail_cut_at_any_byte_keeps_every_whole_record_and_takes_new_ones() {
 #[tokio::test]
 async fn a_tail_cut_below_the_checkpoint_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    five(dir.path()).await;
-    let whole = fs::read(tail(dir.path())).unwrap();
+    let ends = five(dir.path()).await;
+    let whole = records(dir.path(), &ends);
     for cut in 0..whole.len() {
         fs::write(tail(dir.path()), &whole[..cut]).unwrap();
         let refused = recovered_size(dir.path(), 5);
@@ -72,7 +84,7 @@ async fn a_tail_cut_below_the_checkpoint_is_refused_and_left_as_it_is() {
 async fn a_changed_byte_before_the_last_batch_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let ends = five(dir.path()).await;
-    let whole = fs::read(tail(dir.path())).unwrap();
+    let whole = records(dir.path(), &ends);
     let last_batch = usize::try_from(ends[3]).unwrap();
     for at in 0..last_batch {
         let mut changed = whole.clone();
@@ -99,7 +111,7 @@ async fn a_batch_that_reached_the_disk_in_parts_is_cut() {
     let shut = behaviour.shut();
     let first = log.submit_soon(entry(0));
     behaviour.wait_for_appends(1);
-    let before = fs::metadata(tail(dir.path())).unwrap().len();
+    let before = bytes_of(&entry(0));
     let batch = [1, 2, 3].map(|n| log.submit(entry(n)));
     drop(shut);
     first.await.unwrap();
