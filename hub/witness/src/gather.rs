@@ -39,6 +39,8 @@ pub struct Gatherer {
     clock: Clock,
     alarms: Arc<Alarms>,
     file: PathBuf,
+    /// Held while the file is written: cosignatures come several at a time.
+    publishing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -56,6 +58,8 @@ struct State {
     cosigned: Option<Tree>,
     /// Since when rounds end without the quorum.
     short_since: Option<UnixMillis>,
+    /// Why the newest cosigned checkpoint is not in its file.
+    not_stored: Option<String>,
 }
 
 /// A checkpoint with what has been gathered.
@@ -85,7 +89,7 @@ impl Gatherer {
         let size = size.ok().filter(|size| *size <= log.published_size());
         let cosigned = size.and_then(|size| Some(Tree { size, note: Note::parse(&text).ok()? }));
         let state = Mutex::new(State { cosigned, ..State::default() });
-        Self { log, clock, alarms, file, state }
+        Self { log, clock, alarms, file, publishing: tokio::sync::Mutex::default(), state }
     }
 
     /// The newest checkpoint that the quorum has cosigned, if it covers the record.
@@ -134,7 +138,7 @@ impl Gatherer {
         let each = state.troubles.iter().map(|(name, (since, reason))| {
             format!("witness {name} has not cosigned since {since}: {reason}")
         });
-        short.into_iter().chain(each).collect()
+        short.into_iter().chain(state.not_stored.clone()).chain(each).collect()
     }
 
     /// Asks every witness that has not cosigned the newest checkpoint yet, all at once, and publishes as soon as the
@@ -320,6 +324,7 @@ impl Gatherer {
 
     /// Makes the gathered checkpoint the newest cosigned one.
     async fn publish(&self) {
+        let _alone = self.publishing.lock().await;
         let Some(tree) = self.state().gathering.clone() else { return };
         let (file, text) = (self.file.clone(), tree.note.to_string());
         let same = |held: &Tree| held.note == tree.note;
@@ -327,11 +332,17 @@ impl Gatherer {
             return;
         }
         let written = tokio::task::spawn_blocking(move || replace_durably(&file, text.as_bytes()));
-        if let Ok(Err(error)) = written.await {
+        let written = written.await.map_err(std::io::Error::other).flatten();
+        let not_stored = written.err().map(|error| {
             let file = self.file.display();
-            tracing::error!(%error, %file, "a cosigned checkpoint cannot be stored; check the disk");
+            format!("the cosigned checkpoint cannot be stored in {file}: {error}; check the disk")
+        });
+        let mut state = self.state();
+        if let Some(reason) = not_stored.as_ref().filter(|_| state.not_stored.is_none()) {
+            tracing::error!("{reason}");
         }
-        self.state().cosigned = Some(tree);
+        state.not_stored = not_stored;
+        state.cosigned = Some(tree);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -47,6 +47,24 @@ async fn brought_cosignatures_are_published_with_the_quorum_and_each_counts_once
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cosignatures_brought_at_once_leave_one_whole_file_with_all_of_them() {
+    let stage = Stage::new(1);
+    let log = stage.log("ours");
+    let gatherer = stage.gatherer(&log, "ours");
+    for size in 1..=100 {
+        append(&log, &format!("version {size}")).await;
+        let a = cosigned_by(&stage, &gatherer, "a").await;
+        let b = cosigned_by(&stage, &gatherer, "b").await;
+        let (gatherer, configuration) = (&gatherer, &stage.configuration);
+        let both = [&a, &b].map(|note| gatherer.take(configuration, note));
+        assert_eq!(futures_util::future::join_all(both).await, [Some(1), Some(1)]);
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(published(&stage, &log), Some((size, names)));
+        assert_eq!(gatherer.warnings(), Vec::<String>::new());
+    }
+}
+
 #[tokio::test]
 async fn what_is_brought_for_another_checkpoint_or_by_a_stranger_counts_nothing() {
     let stage = Stage::new(1);
