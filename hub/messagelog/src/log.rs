@@ -61,7 +61,7 @@ impl MessageLog {
     }
 
     /// Like [`MessageLog::submit`], for a record whose receipt nobody needs yet: it becomes durable
-    /// with the next record that is submitted, or by itself within a few milliseconds.
+    /// with the next record that is submitted, or by itself within 40 ms.
     #[must_use = "what depends on the record must wait for its receipt"]
     pub fn submit_soon(&self, entry: Entry) -> PendingReceipt {
         let pending = self.enqueue(entry).unwrap_or_else(PendingReceipt::refused);

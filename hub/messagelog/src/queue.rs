@@ -13,9 +13,10 @@ use crate::{Entry, LogError, LogReceipt};
 /// A batch is written when it has this many bytes, however much waits. 4 MiB: about 4 ms of a
 /// disk that writes 1 GB/s.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long an entry that nobody waits for stays in the queue at most. 5 ms: most exchanges are
-/// over by then, and what a crash may take of a request on its way stays small.
-const SOON: Duration = Duration::from_millis(5);
+/// How long an entry that nobody waits for stays in the queue, twice as long at most. 20 ms: most exchanges are
+/// over by then, also those of a busy hub, so that the request shares the answer's sync; and what a crash
+/// may take of a request on its way stays small.
+const SOON: Duration = Duration::from_millis(20);
 
 /// An entry with the place its receipt goes.
 pub(crate) struct Waiting {
@@ -43,19 +44,21 @@ pub(crate) struct Queue {
 struct State {
     waiting: VecDeque<Waiting>,
     bytes: usize,
+    /// Entries taken so far.
+    taken: u64,
     call: Call,
     /// Why nothing more is taken.
     ended: Option<LogError>,
 }
 
 /// What the thread is called for; the later ones are more urgent.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Call {
     /// Nothing.
     #[default]
     None,
-    /// To commit what still waits after [`SOON`].
-    Soon,
+    /// To commit what still waits after [`SOON`], if the entry of this number is among it.
+    Soon(u64),
     /// To commit what waits.
     Now,
 }
@@ -100,6 +103,7 @@ impl Queue {
         let mut state = self.lock();
         let (count, bytes) = state.batch();
         state.bytes = state.bytes.saturating_sub(bytes);
+        state.taken = state.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         state.waiting.drain(..count).collect()
     }
 
@@ -108,21 +112,22 @@ impl Queue {
         !self.lock().waiting.is_empty()
     }
 
-    /// Lets the thread commit what still waits after a moment. Nearly always it finds nothing: the
+    /// Lets the thread commit the last entry if it still waits after a moment. Nearly always it finds nothing: the
     /// entry has gone with another.
     pub(crate) fn call_soon(&self) {
-        self.call_for(Call::Soon);
+        let mut state = self.lock();
+        if state.call == Call::None {
+            state.call = Call::Soon(state.last());
+            drop(state);
+            self.called.notify_one();
+        }
     }
 
     /// Lets the thread commit what waits.
     pub(crate) fn call(&self) {
-        self.call_for(Call::Now);
-    }
-
-    fn call_for(&self, call: Call) {
         let mut state = self.lock();
-        if state.call < call {
-            state.call = call;
+        if state.call != Call::Now {
+            state.call = Call::Now;
             drop(state);
             self.called.notify_one();
         }
@@ -136,14 +141,20 @@ impl Queue {
                 Call::None => {
                     state = self.called.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                Call::Soon => {
+                Call::Soon(entry) => {
                     let slept = self.called.wait_timeout(state, SOON);
                     let (woken, slept) = slept.unwrap_or_else(PoisonError::into_inner);
                     state = woken;
-                    if slept.timed_out() {
+                    if !slept.timed_out() || state.call == Call::Now {
+                        continue;
+                    }
+                    if state.taken <= entry {
                         state.call = Call::None;
                         return Called::Commit;
                     }
+                    // What came meanwhile did not call again: it gets a moment of its own.
+                    let rest = !state.waiting.is_empty();
+                    state.call = if rest { Call::Soon(state.last()) } else { Call::None };
                 }
                 Call::Now => {
                     state.call = Call::None;
@@ -179,6 +190,12 @@ impl Queue {
 }
 
 impl State {
+    /// The number of the last entry, waiting or taken.
+    fn last(&self) -> u64 {
+        let waiting = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        self.taken.saturating_add(waiting).saturating_sub(1)
+    }
+
     /// How many entries one batch takes, at least one, and their bytes.
     fn batch(&self) -> (usize, usize) {
         let mut total = 0;

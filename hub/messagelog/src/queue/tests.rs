@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use schemas::clock::Clock;
 
 use super::*;
 
@@ -44,4 +45,19 @@ fn a_call_for_soon_gives_way_to_one_for_now_and_does_not_take_it_back() {
     queue.call_soon();
     // Nobody else calls: the moment itself ends the sleep.
     assert!(queue.until_called() == Called::Commit);
+}
+
+#[test]
+fn an_entry_that_went_with_another_calls_nobody_and_one_that_came_meanwhile_gets_its_own_moment() {
+    let queue = queue(8);
+    queue.push(waiting(1)).unwrap();
+    queue.call_soon();
+    assert_eq!(queue.take().len(), 1);
+    queue.push(waiting(2)).unwrap();
+    queue.call_soon();
+    let watch = Clock::machine().stopwatch();
+    assert!(queue.until_called() == Called::Commit);
+    assert!(watch.elapsed() >= SOON * 2, "{:?}", watch.elapsed());
+    assert_eq!(queue.take().len(), 1);
+    assert!(queue.lock().call == Call::None);
 }
