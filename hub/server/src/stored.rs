@@ -10,8 +10,8 @@ use schemas::record::Record;
 /// # Errors
 /// What is wrong, in words.
 pub fn check_stored(stored: &StoredRecord) -> Result<(), String> {
-    let record = Record::from_leaf(&stored.leaf).map_err(|cause| cause.to_string())?;
-    match (record.evidence, stored.attachment.is_empty()) {
+    let evidence = Record::evidence_of(&stored.leaf).map_err(|cause| cause.to_string())?;
+    match (evidence, stored.attachment.is_empty()) {
         (None, true) => Ok(()),
         (None, false) => Err("evidence lies beside a record that commits to none".to_owned()),
         (Some(_), true) => Err("the evidence that the record commits to is missing".to_owned()),
