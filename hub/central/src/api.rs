@@ -142,8 +142,9 @@ async fn health(State(public): State<Public>) -> Response {
     let ready = served.as_ref().is_some_and(|in_force| valid(in_force));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let certificates = served.as_ref().map_or(&[][..], |in_force| in_force.warnings()).iter();
-    let warnings: Vec<String> =
-        certificates.cloned().chain(public.witnessing.alarms.warning()).collect();
+    let cosigned = public.witnessing.gatherer.warnings();
+    let alarms = public.witnessing.alarms.warning();
+    let warnings: Vec<String> = certificates.cloned().chain(alarms).chain(cosigned).collect();
     let report = json!({
         "live": true,
         "ready": ready,

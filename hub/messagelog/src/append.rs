@@ -43,6 +43,9 @@ const BLOCK_BYTES: u64 = 4096;
 const PREPARE_FROM: u64 = 64 * 1024;
 /// Zeros written ahead at most, bytes. 1 MiB: one sync in some hundred takes a few milliseconds more.
 const PREPARE_MOST: u64 = 1 << 20;
+/// A batch of as many bytes lets the file grow instead: zeros ahead of it would double what the disk writes, and
+/// its metadata is a small part of what its sync takes. 64 KiB.
+const LARGE: usize = 64 * 1024;
 /// What the memory for blocks keeps between writes, bytes.
 const KEEP_BYTES: usize = 256 * 1024;
 
@@ -101,7 +104,13 @@ impl AppendFile {
         }
         self.step(bytes).map_err(AppendError::Unknown)?;
         let written = self.end.next_multiple_of(BLOCK_BYTES);
-        if written > self.prepared { self.prepare(written) } else { Ok(()) }
+        if written > self.prepared {
+            self.prepared = written;
+            if bytes.len() < LARGE {
+                self.prepare()?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes bytes behind those that are there, and zeros up to the border of a block.
@@ -152,9 +161,10 @@ impl AppendFile {
 
     /// Writes zeros behind the last block, as many as the file has bytes up to there. Where there is no
     /// room for them the next records find out.
-    fn prepare(&mut self, written: u64) -> Result<(), AppendError> {
+    fn prepare(&mut self) -> Result<(), AppendError> {
+        let written = self.prepared;
         let ahead = if self.end < PREPARE_FROM { 0 } else { written.min(PREPARE_MOST) };
-        self.prepared = written + ahead;
+        self.prepared += ahead;
         if ahead == 0 {
             return Ok(());
         }

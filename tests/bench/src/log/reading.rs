@@ -139,7 +139,7 @@ pub fn check_closed(place: &Place) -> anyhow::Result<[f64; 2]> {
 
 /// Records without the evidence that they commit to.
 fn whole_leaf(stored: &StoredRecord) -> Result<(), String> {
-    Record::from_leaf(&stored.leaf).map(|_| ()).map_err(|cause| cause.to_string())
+    Record::evidence_of(&stored.leaf).map(|_| ()).map_err(|cause| cause.to_string())
 }
 
 fn timed(
