@@ -3,6 +3,8 @@
 //! One rule makes tampering visible: a header that travels between hubs is signed, and a header that
 //! is not signed does not travel. Dropped names: X-Road's protocol for REST §4.3.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName};
 use ring::digest;
 use schemas::encoding::base64;
@@ -138,20 +140,28 @@ pub fn keep_last(headers: &mut HeaderMap) {
 /// The value of `Content-Digest` for a SHA-256 digest, RFC 9530 §2.
 #[must_use]
 pub fn content_digest(sha256: &[u8; 32]) -> String {
-    format!("sha-256=:{}:", base64(sha256))
+    ["sha-256=:", &base64(sha256), ":"].concat()
 }
 
 /// Text as a header value: bytes that a signed header may not have, and `%`, as `%HH`.
 #[must_use]
-pub fn encode_text(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
+pub fn encode_text(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%') {
+        return Cow::Borrowed(text);
+    }
+    let digit =
+        |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble });
+    let mut encoded = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {
         match byte {
-            b'%' | 0..=0x1f | 0x7f..=0xff => encoded.push_str(&format!("%{byte:02X}")),
+            b'%' | 0..=0x1f | 0x7f..=0xff => {
+                encoded.push('%');
+                encoded.extend([digit(byte >> 4), digit(byte & 15)]);
+            }
             plain => encoded.push(char::from(plain)),
         }
     }
-    encoded
+    Cow::Owned(encoded)
 }
 
 /// Reads what [`encode_text`] writes; what is not that stays as it is.

@@ -3,10 +3,8 @@
 //! No sockets, files, clock, randomness or async. The order of an exchange is the order of the modules:
 //! [`target`] reads the request line, [`headers`] says which headers travel, [`signature`] binds
 //! them, [`configuration`] says who may sign, [`replay`] forgets nothing for a minute, [`contract`]
-//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards,
-//! with a [`timestamp`] where there is one.
-//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards, [`reconcile`] compares
-//! what both sides recorded.
+//! knows the service, [`policy`] permits or refuses, [`evidence`] proves it afterwards, with a [`timestamp`]
+//! where there is one, [`reconcile`] compares what both sides recorded.
 
 pub mod batch;
 pub mod configuration;

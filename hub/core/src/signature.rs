@@ -6,6 +6,8 @@
 //! parameter `req` (§2.4), which binds it to that one request. There is one signature, labelled
 //! `koprik`. The base that was signed is kept as it is (promise P4).
 
+pub mod kept;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -18,6 +20,8 @@ use crate::headers::{self, CONTENT_DIGEST, REQUEST_ID, SIGNATURE, SIGNATURE_INPU
 
 /// The label of the signature in both headers.
 const LABEL: &str = "koprik=";
+/// The parameter of a component that is of the request, RFC 9421 §2.4.
+const REQ: &str = ";req";
 /// The algorithms of signatures: those of RFC 9421 §6.2.2 that member certificates may have, and ours.
 const ALGORITHMS: [&str; 3] = ["ed25519", "ecdsa-p256-sha256", batch::ALGORITHM];
 /// What an answer's signature covers of its request.
@@ -37,6 +41,18 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Reads `;created=…;expires=…;keyid="…";alg="…"` in the one spelling of [`Parameters::write`]: no leading
+    /// zeros, no other order.
+    fn read(text: &str) -> Option<Self> {
+        let (created, rest) = read_number(text.strip_prefix(";created=")?)?;
+        let (expires, rest) = read_number(rest.strip_prefix(";expires=")?)?;
+        let (key_id, rest) = rest.strip_prefix(";keyid=\"")?.split_at_checked(64)?;
+        let algorithm = rest.strip_prefix("\";alg=\"")?.strip_suffix('"')?;
+        let key_id = key_id.parse().ok()?;
+        let algorithm = ALGORITHMS.into_iter().find(|known| *known == algorithm)?;
+        Some(Self { created, expires, key_id, algorithm })
+    }
+
     fn write(&self, input: &mut String) {
         // Safe because: writing to a String cannot fail.
         let _ = write!(
@@ -45,6 +61,14 @@ impl Parameters {
             self.created, self.expires, self.key_id, self.algorithm
         );
     }
+}
+
+/// A number without leading zeros, and what stands behind it.
+fn read_number(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, behind) = text.split_at(digits);
+    let canonical = digits == "0" || !digits.starts_with('0');
+    Some((digits.parse().ok().filter(|_| canonical)?, behind))
 }
 
 /// The parts of a request that a signature covers.
@@ -128,11 +152,11 @@ pub fn answer_base(
     let mut writer = BaseWriter::with_capacity(answer_headers);
     writer.component("@status", "", &[&status.to_string()]);
     writer.headers(answer_headers)?;
-    writer.request_line(request, ";req");
+    writer.request_line(request, REQ);
     for name in BOUND.into_iter().filter(|name| !name.starts_with('@')) {
         let value =
             headers::single(request.headers, name).ok_or(SignatureRefusal::MissingComponent)?;
-        writer.component(name, ";req", &[value]);
+        writer.component(name, REQ, &[value]);
     }
     Ok(writer.finish(parameters))
 }
@@ -140,7 +164,7 @@ pub fn answer_base(
 /// The value of the `Signature` header.
 #[must_use]
 pub fn signature_value(signature: &[u8]) -> String {
-    format!("{LABEL}:{}:", base64(signature))
+    [LABEL, ":", &base64(signature), ":"].concat()
 }
 
 /// Reads the signature of a request and rebuilds its base.
@@ -203,10 +227,14 @@ struct BaseWriter {
 impl BaseWriter {
     fn with_capacity(headers: &HeaderMap) -> Self {
         let bytes: usize = headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 8).sum();
+        Self::new(bytes + 1024)
+    }
+
+    fn new(bytes: usize) -> Self {
         let mut input = String::with_capacity(512);
         input.push_str(LABEL);
         input.push('(');
-        Self { base: String::with_capacity(bytes + 1024), input }
+        Self { base: String::with_capacity(bytes), input }
     }
 
     fn component(&mut self, name: &str, parameter: &str, value: &[&str]) {
@@ -322,7 +350,7 @@ impl<'h> Input<'h> {
             } else {
                 return Err(SignatureRefusal::MissingComponent);
             };
-            let parameter = if *of_request { ";req" } else { "" };
+            let parameter = if *of_request { REQ } else { "" };
             push(&mut base, &["\"", name, "\"", parameter, ": ", &value, "\n"]);
         }
         base.push_str("\"@signature-params\": ");
@@ -340,29 +368,31 @@ fn read_input(raw: &str) -> Option<(Vec<Component<'_>>, Parameters)> {
     let components = list
         .split(' ')
         .map(|item| {
-            let (item, of_request) = match item.strip_suffix(";req") {
+            let (item, of_request) = match item.strip_suffix(REQ) {
                 Some(item) => (item, true),
                 None => (item, false),
             };
             let name = item.strip_prefix('"')?.strip_suffix('"')?;
-            let legal =
-                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_@.".contains(&b);
-            (!name.is_empty() && name.bytes().all(legal)).then_some((name, of_request))
+            (!name.is_empty() && name.bytes().all(is_in_name)).then_some((name, of_request))
         })
         .collect::<Option<Vec<_>>>()?;
-    let (created, rest) = parameters.strip_prefix(";created=")?.split_once(";expires=")?;
-    let (expires, rest) = rest.split_once(";keyid=\"")?;
-    let (key_id, algorithm) = rest.split_once("\";alg=\"")?;
-    let parameters = Parameters {
-        created: created.parse().ok()?,
-        expires: expires.parse().ok()?,
-        key_id: key_id.parse().ok()?,
-        algorithm: ALGORITHMS.into_iter().find(|name| algorithm.strip_suffix('"') == Some(name))?,
+    Some((components, Parameters::read(parameters)?))
+}
+
+/// Reads a line of a base: name, whether it is of the request, value.
+fn read_line(line: &str) -> Option<(&str, bool, &str)> {
+    let line = line.strip_prefix('"')?;
+    let (name, behind) = line.split_at(line.bytes().take_while(|byte| is_in_name(*byte)).count());
+    let behind = behind.strip_prefix('"').filter(|_| !name.is_empty())?;
+    let (of_request, behind) = match behind.strip_prefix(REQ) {
+        Some(behind) => (true, behind),
+        None => (false, behind),
     };
-    let mut written = String::new();
-    parameters.write(&mut written);
-    // One text for one value: no leading zeros, no other order.
-    raw.ends_with(&written).then_some((components, parameters))
+    Some((name, of_request, behind.strip_prefix(": ")?))
+}
+
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_@.".contains(&byte)
 }
 
 /// A signature base read back into its lines; for the verifier of evidence files.
@@ -378,16 +408,20 @@ impl<'a> ReadBase<'a> {
     /// Reads a base; `None` when it is not one that [`request_base`] or [`answer_base`] writes.
     #[must_use]
     pub fn parse(base: &'a str) -> Option<Self> {
-        let (lines, input) = base.rsplit_once("\n\"@signature-params\": ")?;
-        let (covered, parameters) = read_input(input)?;
-        let mut components = Vec::with_capacity(covered.len());
-        let mut lines = lines.split('\n');
-        for (name, of_request) in covered {
-            let parameter = if of_request { ";req" } else { "" };
-            let value = lines.next()?.strip_prefix(&format!("\"{name}\"{parameter}: "))?;
-            components.push((name, of_request, value));
+        let mut components = Vec::with_capacity(32);
+        let mut rest = base;
+        while let Some((line, below)) = rest.split_once('\n') {
+            components.push(read_line(line)?);
+            rest = below;
         }
-        lines.next().is_none().then_some(Self { components, parameters })
+        let mut list = rest.strip_prefix("\"@signature-params\": (")?;
+        for (nth, (name, of_request, _)) in components.iter().enumerate() {
+            let item = if nth == 0 { list } else { list.strip_prefix(' ')? };
+            let behind = item.strip_prefix('"')?.strip_prefix(name)?.strip_prefix('"')?;
+            list = if *of_request { behind.strip_prefix(REQ)? } else { behind };
+        }
+        let parameters = Parameters::read(list.strip_prefix(')')?)?;
+        (!components.is_empty()).then_some(Self { components, parameters })
     }
 
     /// The value of a component of the message itself.

@@ -64,7 +64,8 @@ pub(crate) async fn file(
     let mut records = Vec::new();
     for found in kept {
         if found.record.kind != Kind::Refusal || messages.is_empty() {
-            let message = hub.journal.open_evidence(&found.record, &found.sealed);
+            let request = messages.first();
+            let message = hub.journal.open_evidence(&found.record, &found.sealed, request);
             messages.push(message.map_err(|absent| fault(&absent, found.index))?);
         }
         let (log, index) = (hub.journal.log.clone(), found.index);

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use hub_core::signature::kept::{self, Context, Signed};
 use hub_messagelog::vault::{Class, Vault, VaultError};
 use hub_messagelog::{Entry, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt};
 use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::{Pseudonym, Sha256};
-use schemas::encoding::base64;
+use schemas::encoding::{base64, from_base64};
 use schemas::evidence::SignedMessage;
 use schemas::limits::SUBJECTS_MAX_COUNT;
 use schemas::record::{Kind, Record, Side};
@@ -28,10 +29,10 @@ pub(crate) struct Journal {
     keep_bodies_bytes: usize,
 }
 
-/// A message to keep as evidence.
+/// A message to keep as evidence, and the request where it is an answer.
 pub(crate) struct Kept<'a> {
-    pub(crate) base: &'a str,
-    pub(crate) signature: &'a [u8],
+    pub(crate) message: Signed<'a>,
+    pub(crate) request: Option<Signed<'a>>,
     pub(crate) body: Option<&'a Bytes>,
 }
 
@@ -82,13 +83,13 @@ impl Journal {
     fn entry(&self, record: &mut Record, kept: Option<Kept<'_>>) -> Entry {
         let mut attachment = Bytes::new();
         if let Some(kept) = kept {
-            record.base = Some(Sha256::of(kept.base.as_bytes()));
-            record.signature = Some(Sha256::of(kept.signature));
+            record.base = Some(Sha256::of(kept.message.base.as_bytes()));
+            record.signature = Some(Sha256::of(kept.message.signature));
             let body = kept.body.filter(|body| body.len() <= self.keep_bodies_bytes);
             let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
-            let head = evidence_head(&kept, body);
-            let body = body.map_or(&b""[..], |body| body);
-            let plain: [&[u8]; 4] = [&head, kept.base.as_bytes(), kept.signature, body];
+            let message = kept::write(kept.message, &Context::new(record, kept.request));
+            let has_body = [u8::from(body.is_some())];
+            let plain: [&[u8]; 3] = [&has_body, &message, body.map_or(&[], |body| body)];
             let class = self.retention.class_of(record.service.as_deref());
             // Without this year's key there is nothing to seal with: the record stands alone.
             if let Ok(sealed) = self.vault.seal(class, record.time.year(), exchange, &plain) {
@@ -100,14 +101,15 @@ impl Journal {
         Entry { leaf: record.to_leaf().into(), attachment }
     }
 
-    /// The evidence beside a record.
+    /// The evidence beside a record; an answer's needs that of its request.
     ///
     /// # Errors
-    /// It was never kept, has been erased, or does not open.
+    /// It was never kept, has been erased, does not open, or is not of this record and request.
     pub(crate) fn open_evidence(
         &self,
         record: &Record,
         sealed: &[u8],
+        request: Option<&SignedMessage>,
     ) -> Result<SignedMessage, Absent> {
         if record.evidence.is_none() {
             return Err(Absent::NeverKept);
@@ -116,7 +118,7 @@ impl Journal {
         let class = class.map_err(|_| Absent::Unreadable)?;
         let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
         let plain = self.vault.open_sealed(&class, record.time.year(), exchange, sealed)?;
-        read_evidence(&plain).ok_or(Absent::Unreadable)
+        read_evidence(&plain, record, request).ok_or(Absent::Unreadable)
     }
 
     /// Records an act of the hub or its operator. Not awaited: the log says loudly when it fails.
@@ -155,28 +157,23 @@ impl Absent {
     }
 }
 
-/// Whether the body was kept, and the lengths of base and signature, u32 little-endian: what precedes base,
-/// signature and body in evidence before it is sealed.
-fn evidence_head(kept: &Kept<'_>, body: Option<&Bytes>) -> [u8; 9] {
-    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let [a, b, c, d] = length(kept.base.as_bytes());
-    let [e, f, g, h] = length(kept.signature);
-    [u8::from(body.is_some()), a, b, c, d, e, f, g, h]
-}
-
-/// Reads evidence back; `None` when it is not what [`Journal::submit`] sealed.
-fn read_evidence(plain: &[u8]) -> Option<SignedMessage> {
-    let (has_body, rest) = plain.split_first()?;
-    let (base_bytes, rest) = rest.split_first_chunk()?;
-    let (signature_bytes, rest) = rest.split_first_chunk()?;
-    let length = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).ok();
-    let (base, rest) = rest.split_at_checked(length(base_bytes)?)?;
-    let (signature, body) = rest.split_at_checked(length(signature_bytes)?)?;
-    Some(SignedMessage {
-        base: String::from_utf8(base.to_vec()).ok()?,
-        body: (*has_body == 1).then(|| base64(body)),
-        signature: base64(signature),
-    })
+/// Reads evidence back; `None` when it is not what [`Journal::submit`] sealed beside this record.
+fn read_evidence(
+    plain: &[u8],
+    record: &Record,
+    request: Option<&SignedMessage>,
+) -> Option<SignedMessage> {
+    let (has_body, kept) = plain.split_first()?;
+    let signature = request.map(|request| from_base64(&request.signature).unwrap_or_default());
+    let request = request.zip(signature.as_deref());
+    let request = request.map(|(request, signature)| Signed { base: &request.base, signature });
+    let (base, signature, body) = kept::read(kept, &Context::new(record, request))?;
+    // The base is made of several pieces: the record tells whether it is the one that was signed.
+    if record.base != Some(Sha256::of(base.as_bytes())) {
+        return None;
+    }
+    let body = (*has_body == 1).then(|| base64(body));
+    Some(SignedMessage { base, body, signature: base64(signature) })
 }
 
 /// `Koprik-Receipt`: which log, which place, which exchange.

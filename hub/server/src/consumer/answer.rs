@@ -4,6 +4,7 @@ use http::HeaderMap;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::SubjectLocator;
 use hub_core::path::PathPattern;
+use hub_core::signature::kept::Signed;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
 use hub_core::verification::{self, Grounds, ReceivedAnswer, VerifiedAnswer};
@@ -134,7 +135,8 @@ pub(super) fn record_answer(
     record.duration_us = Some(trail.watch.elapsed_us());
     let signed = verified.signature();
     let body = answer.body.in_memory();
-    let kept = Kept { base: &signed.base, signature: &signed.signature, body };
+    let message = Signed { base: &signed.base, signature: &signed.signature };
+    let kept = Kept { message, request: trail.signed.as_ref().map(Into::into), body };
     hub.journal.submit(record, Some(kept))
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::Request;
 use hub_core::headers;
+use hub_core::signature::kept::Signed;
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
 use schemas::limits::BODY_MAX_BYTES;
@@ -100,7 +101,8 @@ async fn refuse(hub: &Hub, failure: Failure, trail: &mut Trail, accept: Option<&
     };
     record.outcome = outcome;
     tracing::info!(exchange = trail.exchange, outcome = record.outcome, "exchange refused");
-    let kept = trail.signed.as_ref().map(|(base, signature)| Kept { base, signature, body: None });
+    let kept = |signed| Kept { message: Signed::from(signed), request: None, body: None };
+    let kept = trail.signed.as_ref().map(kept);
     if let Err(error) = hub.journal.submit(record, kept).await {
         tracing::error!(%error, exchange = trail.exchange, "a refusal could not be recorded");
         let problem =

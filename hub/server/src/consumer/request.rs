@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request};
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::headers;
+use hub_core::signature::kept::Signed;
 use hub_core::signature::{self, RequestParts};
 use hub_core::target::{Target, TargetRefusal};
 use hub_core::verification;
@@ -219,9 +220,9 @@ pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &mut Trail) -> Pe
     record.body = Some(*body.sha256());
     record.body_bytes = Some(body.length());
     record.duration_us = Some(trail.watch.elapsed_us());
-    let kept = trail.signed.as_ref();
     let body = body.in_memory();
-    hub.journal.submit_soon(record, kept.map(|(base, signature)| Kept { base, signature, body }))
+    let kept = |signed| Kept { message: Signed::from(signed), request: None, body };
+    hub.journal.submit_soon(record, trail.signed.as_ref().map(kept))
 }
 
 pub(super) struct Outgoing<'a> {

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::request::Parts;
+use hub_core::signature::kept::Signed;
 use hub_core::target::Target;
 use hub_core::{headers, signature, verification};
 use hub_messagelog::LogReceipt;
@@ -108,7 +109,8 @@ pub(super) async fn record_answer(
     record.body_bytes = Some(answer.body.length());
     record.duration_us = Some(trail.watch.elapsed_us());
     let body = answer.body.in_memory();
-    let kept = Kept { base: &signed.base, signature: &signed.signature, body };
+    let message = Signed { base: &signed.base, signature: &signed.signature };
+    let kept = Kept { message, request: trail.signed.as_ref().map(Into::into), body };
     hub.journal.submit(record, Some(kept)).await.map_err(|error| log_failed(&error))
 }
 

@@ -15,6 +15,7 @@ use hub_core::configuration::ConfigurationInForce;
 use hub_core::headers;
 use hub_core::policy::Permit;
 use hub_core::signature::RequestParts;
+use hub_core::signature::kept::Signed;
 use hub_core::target::Target;
 use hub_core::verification::{self, Grounds, RegisteredPeer, VerifiedRequest};
 use hyper::body::Incoming;
@@ -65,7 +66,8 @@ async fn refuse(hub: &Hub, problem: &Problem, trail: &mut Trail) -> Reply {
     record.outcome = problem.code.as_str().to_owned();
     let reference = record.exchange.clone().unwrap_or_default();
     tracing::info!(exchange = reference, outcome = record.outcome, "exchange refused");
-    let kept = trail.signed.as_ref().map(|(base, signature)| Kept { base, signature, body: None });
+    let kept = |signed| Kept { message: Signed::from(signed), request: None, body: None };
+    let kept = trail.signed.as_ref().map(kept);
     match hub.journal.submit(record, kept).await {
         Ok(_) => problem_reply(problem, &reference, None),
         Err(error) => {

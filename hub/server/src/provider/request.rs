@@ -4,6 +4,7 @@ use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::{Endpoint, SubjectLocator};
 use hub_core::policy::Call;
+use hub_core::signature::kept::Signed;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
 use hub_core::verification::VerifiedRequest;
@@ -204,7 +205,8 @@ impl Permitted<'_> {
         record.duration_us = Some(trail.watch.elapsed_us());
         let signed = self.verified.signature();
         let body = self.body.in_memory();
-        let kept = Kept { base: &signed.base, signature: &signed.signature, body };
+        let message = Signed { base: &signed.base, signature: &signed.signature };
+        let kept = Kept { message, request: None, body };
         hub.journal.submit(record, Some(kept)).await.map_err(|error| log_failed(&error))
     }
 
