@@ -91,9 +91,9 @@ pub struct Line {
     pub service: Option<ServiceId>,
     /// On which side the hub stood.
     pub side: Side,
-    /// SHA-256 of the signature: of the request for a request or refusal, of the answer for an answer.
+    /// The message as it was signed, as in the record: the request of a request or refusal, the answer of an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signature: Option<Sha256>,
+    pub signed: Option<Sha256>,
     /// When the record was made, by the hub's clock.
     pub time: UnixMillis,
 }
@@ -129,7 +129,7 @@ impl Line {
             said,
             service: None,
             side: record.side,
-            signature: record.signature,
+            signed: record.signed,
             time: record.time,
         };
         if said == Said::Start {
@@ -145,7 +145,7 @@ impl Line {
             Side::Consumer => {
                 line.consumer.as_ref() == member
                     && provider.as_ref() == peer
-                    && record.signature.is_some()
+                    && record.signed.is_some()
             }
             Side::Provider => {
                 let proven = line.consumer.is_some();
@@ -156,8 +156,7 @@ impl Line {
         };
         let id = record.exchange.as_deref().filter(|_| ours)?;
         line.exchange = Some(Sha256::of(id.as_bytes()));
-        let body = record.body.as_ref();
-        line.body = body.map(|body| commitment(id, body));
+        line.body = record.body_digest().map(|body| commitment(id, &body));
         Some(line)
     }
 }
@@ -181,7 +180,7 @@ mod tests {
         record.exchange = Some("c3d7cf19-97b8-4a52-8ef6-5b7cf3f5d5b9".into());
         record.client = Some("UZ/GOV/NASP/register".into());
         record.service = Some("UZ/GOV/TAX/tax/income".into());
-        record.signature = Some(Sha256::of(b"signature"));
+        record.signed = Some(Sha256::of(b"signed"));
         record.body = Some(Sha256::of(b"30101851234567"));
         record
     }
@@ -197,7 +196,7 @@ mod tests {
         let sent = line(&record(Side::Consumer), &consumer).unwrap();
         let received = line(&record(Side::Provider), &provider).unwrap();
         assert_eq!(sent.exchange, received.exchange);
-        assert_eq!((sent.body, sent.signature), (received.body, received.signature));
+        assert_eq!((sent.body, sent.signed), (received.body, received.signed));
         let text = serde_json::to_string(&sent).unwrap();
         for hidden in ["c3d7cf19", "register", &Sha256::of(b"30101851234567").to_string()] {
             assert!(!text.contains(hidden), "{hidden} in {text}");
@@ -212,10 +211,10 @@ mod tests {
     fn what_was_never_sent_is_left_out_and_what_nobody_proved_is_kept() {
         let consumer = between("UZ/GOV/NASP", "UZ/GOV/TAX");
         let mut unsent = record(Side::Consumer);
-        (unsent.kind, unsent.signature) = (Kind::Refusal, None);
+        (unsent.kind, unsent.signed) = (Kind::Refusal, None);
         assert_eq!(line(&unsent, &consumer), None);
         let mut claimed = record(Side::Provider);
-        (claimed.kind, claimed.client, claimed.signature) = (Kind::Refusal, None, None);
+        (claimed.kind, claimed.client, claimed.signed) = (Kind::Refusal, None, None);
         let claimed = line(&claimed, &between("UZ/GOV/TAX", "UZ/GOV/NASP")).unwrap();
         assert_eq!(claimed.consumer, None);
     }

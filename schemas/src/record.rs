@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
 use crate::digest::{Pseudonym, Sha256};
+use crate::tlog::merkle;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,14 +40,12 @@ pub enum Side {
     Hub,
 }
 
-/// One record. Absent fields are left out of the JSON.
+/// One record. Absent fields are left out of the JSON; an answer's record leaves to its request's what that
+/// one says of the call ([`Record::leave_to_request`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// SHA-256 of the message's signature base.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<Sha256>,
-    /// SHA-256 of the message's body.
+    /// SHA-256 of the message's body; left out for an empty one ([`Record::body_digest`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Sha256>,
     /// Bytes in the message's body.
@@ -97,9 +96,9 @@ pub struct Record {
     pub service: Option<String>,
     /// On which side this hub stood.
     pub side: Side,
-    /// SHA-256 of the message's signature.
+    /// The message as it was signed: [`signed`] of its signature base and its signature.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signature: Option<Sha256>,
+    pub signed: Option<Sha256>,
     /// HTTP status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -120,7 +119,6 @@ impl Record {
     #[must_use]
     pub fn new(kind: Kind, side: Side, time: UnixMillis, outcome: impl Into<String>) -> Self {
         Self {
-            base: None,
             body: None,
             body_bytes: None,
             class: None,
@@ -139,7 +137,7 @@ impl Record {
             purpose: None,
             service: None,
             side,
-            signature: None,
+            signed: None,
             status: None,
             subjects: Vec::new(),
             time,
@@ -151,9 +149,50 @@ impl Record {
     /// Makes it the exchange's next record: what was said of the last message is cleared.
     pub fn turn_into(&mut self, kind: Kind, time: UnixMillis) {
         (self.kind, self.time) = (kind, time);
-        (self.base, self.signature, self.evidence, self.class) = (None, None, None, None);
+        (self.signed, self.evidence, self.class) = (None, None, None);
         (self.body, self.body_bytes) = (None, None);
         (self.duration_us, self.status) = (None, None);
+    }
+
+    /// Sets what the record says of the body.
+    pub fn set_body(&mut self, digest: &Sha256, bytes: u64) {
+        self.body = (bytes > 0).then_some(*digest);
+        self.body_bytes = Some(bytes);
+    }
+
+    /// SHA-256 of the body; `None` where the record says nothing of it.
+    #[must_use]
+    pub fn body_digest(&self) -> Option<Sha256> {
+        self.body.or_else(|| (self.body_bytes == Some(0)).then(|| Sha256::of(b"")))
+    }
+
+    /// Clears what an answer's record leaves to its request's: what the call was, as far as this side knew
+    /// it when the request was recorded.
+    pub fn leave_to_request(&mut self) {
+        (self.message, self.user) = (None, None);
+        // The consumer's hub hears of the decision with the answer only.
+        if self.side == Side::Provider {
+            (self.endpoint, self.grant, self.legal_basis) = (None, None, None);
+            (self.peer, self.purpose) = (None, None);
+            self.subjects.clear();
+        }
+    }
+
+    /// The record with what it leaves to `request`, the record of the request in the same log.
+    #[must_use]
+    pub fn completed_by(&self, request: &Self) -> Self {
+        let (mut whole, asked) = (self.clone(), request.clone());
+        whole.endpoint = whole.endpoint.or(asked.endpoint);
+        whole.grant = whole.grant.or(asked.grant);
+        whole.legal_basis = whole.legal_basis.or(asked.legal_basis);
+        whole.message = whole.message.or(asked.message);
+        whole.peer = whole.peer.or(asked.peer);
+        whole.purpose = whole.purpose.or(asked.purpose);
+        whole.user = whole.user.or(asked.user);
+        if whole.subjects.is_empty() {
+            whole.subjects = asked.subjects;
+        }
+        whole
     }
 
     /// The canonical JSON that becomes the leaf.
@@ -189,6 +228,13 @@ impl Record {
     }
 }
 
+/// What a record says of a signed message: SHA-256 over the Merkle leaf hash of the signature base (SHA-256 of
+/// 0x00 and the base, as a batch signature has it) and the signature's bytes.
+#[must_use]
+pub fn signed(base: &str, signature: &[u8]) -> Sha256 {
+    Sha256::of_parts(&[merkle::leaf_hash(base.as_bytes()).as_bytes(), signature])
+}
+
 /// The bytes are not a record of version 1 in canonical JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a record of version 1 in canonical JSON")]
@@ -202,7 +248,6 @@ mod tests {
         let mut record =
             Record::new(Kind::Answer, Side::Provider, UnixMillis(1_772_446_500_250), "ok");
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[1; 32]);
-        record.base = Some(Sha256::of(b"base"));
         record.body = Some(Sha256::of(b"body"));
         record.body_bytes = Some(4);
         record.class = Some("payment".into());
@@ -218,7 +263,7 @@ mod tests {
         record.peer = Some("UZ/GOV/NASP/hub-1".into());
         record.purpose = Some("assessment".into());
         record.service = Some("UZ/GOV/TAX/tax/tax".into());
-        record.signature = Some(Sha256::of(b"signature"));
+        record.signed = Some(signed("base", b"signature"));
         record.status = Some(200);
         record.subjects = vec![Pseudonym::of("s", &key)];
         record.user = Some(Pseudonym::of("u", &key));
@@ -229,6 +274,32 @@ mod tests {
     fn plain_serialisation_is_already_canonical() {
         let record = full();
         assert_eq!(record.to_leaf(), serde_json_canonicalizer::to_vec(&record).unwrap());
+    }
+
+    #[test]
+    fn an_answers_record_leaves_out_what_its_requests_says_and_no_more() {
+        for side in [Side::Consumer, Side::Provider] {
+            let whole = Record { side, ..full() };
+            let request = Record { kind: Kind::Request, ..whole.clone() };
+            let mut answer = whole.clone();
+            answer.leave_to_request();
+            assert!(answer.to_leaf().len() < whole.to_leaf().len());
+            assert_eq!(answer.completed_by(&request), whole);
+            assert_eq!(whole.completed_by(&answer), whole, "what it says itself counts");
+            assert_eq!(answer.subjects.is_empty(), side == Side::Provider);
+            assert!(answer.client.is_some() && answer.service.is_some(), "who asked whom");
+        }
+    }
+
+    #[test]
+    fn an_empty_bodys_hash_is_left_out_and_known() {
+        let mut record = full();
+        record.set_body(&Sha256::of(b""), 0);
+        assert_eq!((record.body, record.body_digest()), (None, Some(Sha256::of(b""))));
+        record.set_body(&Sha256::of(b"{}"), 2);
+        assert_eq!(record.body_digest(), Some(Sha256::of(b"{}")));
+        (record.body, record.body_bytes) = (None, None);
+        assert_eq!(record.body_digest(), None, "nothing was said");
     }
 
     #[test]

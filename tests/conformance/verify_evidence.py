@@ -41,7 +41,7 @@ MESSAGE = {"base": TEXT, "body?": TEXT, "signature": TEXT}
 RECORD = {
     "kind": '"(request|answer|refusal|act)"', "side": '"(consumer|provider|hub)"', "version": "1",
     "outcome": TEXT, "time": COUNT, "status?": COUNT, "subjects?": r'\[".*"\]',
-    **dict.fromkeys(["base?", "body?", "evidence?", "signature?"], HASH),
+    **dict.fromkeys(["body?", "evidence?", "signed?"], HASH),
     **dict.fromkeys(["body_bytes?", "configuration?", "duration_us?"], COUNT),
     **dict.fromkeys(["class?", "client?", "endpoint?", "exchange?", "grant?", "legal_basis?", "message?",
                      "peer?", "purpose?", "service?", "user?"], TEXT),
@@ -77,11 +77,12 @@ class Message:
         return self.values.get(f'"{name}"{suffix}')
 
     def check_record(self, record):
-        need(record["base"] == sha256(self.base).hex(), "the record commits to another base")
-        need(record["signature"] == sha256(self.signature).hex(), "... to another signature")
-        stated, body = self.value("content-digest"), record.get("body")
+        signed = sha256(sha256(b"\0" + self.base) + self.signature)
+        need(record["signed"] == signed.hex(), "the record commits to another base or signature")
+        empty = sha256(b"").hex() if record.get("body_bytes") == 0 else None
+        stated, body = self.value("content-digest"), record.get("body", empty)
         if body is not None or record["kind"] != "refusal":
-            need(stated == (body and content_digest(bytes.fromhex(body))), "... to another body")
+            need(stated == (body and content_digest(bytes.fromhex(body))), "the record commits to another body")
         if self.body is not None:
             need(stated == content_digest(sha256(from_base64(self.body))), "the body is another")
         lifetime, at = self.expires - self.created, record["time"] // 1000

@@ -12,7 +12,7 @@ use schemas::digest::Sha256;
 use schemas::encoding::from_base64;
 use schemas::evidence::{EvidenceFile, FORMAT, SignedMessage};
 use schemas::identifier::{ServerId, ServiceId, SubsystemId};
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{self, Kind, Record, Side};
 use schemas::tlog::checkpoint::Checkpoint;
 use schemas::tlog::note::{Note, NoteVerifier};
 use schemas::tlog::{Cosigned, merkle};
@@ -239,15 +239,12 @@ impl<'f> Message<'f> {
     /// The message is the one that `record` commits to.
     fn matches(&self, record: &Record, step: Step) -> Result<(), EvidenceRefusal> {
         let refuse = refuse(step);
-        if record.base != Some(Sha256::of(self.signed.base.as_bytes())) {
-            return Err(refuse("the record commits to another signature base"));
-        }
-        if record.signature != Some(Sha256::of(&self.signature)) {
-            return Err(refuse("the record commits to another signature"));
+        if record.signed != Some(record::signed(&self.signed.base, &self.signature)) {
+            return Err(refuse("the record commits to another signature base or signature"));
         }
         self.timely(record).map_err(&refuse)?;
         let digest = self.base.value(headers::CONTENT_DIGEST);
-        let recorded = record.body.as_ref().map(|d| headers::content_digest(d.as_bytes()));
+        let recorded = record.body_digest().map(|d| headers::content_digest(d.as_bytes()));
         // A refusal may come before the body is read; then the signature alone commits to it.
         let unread = record.kind == Kind::Refusal && recorded.is_none();
         if digest != recorded.as_deref() && !unread {

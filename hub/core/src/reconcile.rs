@@ -19,7 +19,7 @@ const OUTCOMES_COUNT: usize = 8;
 /// A message as a log has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Message {
-    signature: Option<Sha256>,
+    signed: Option<Sha256>,
     body: Option<Sha256>,
     time: UnixMillis,
 }
@@ -149,13 +149,13 @@ impl Exchange {
         seen.proven |= line.consumer.is_some();
         let at = (line.time, line.index);
         seen.first = Some(seen.first.map_or(at, |first| first.min(at)));
-        let (signature, body, time) = (line.signature, line.body, line.time);
-        let message = Message { signature, body, time };
+        let (signed, body, time) = (line.signed, line.body, line.time);
+        let message = Message { signed, body, time };
         match line.said {
             Said::Request => seen.request = seen.request.or(Some(message)),
             Said::Answer => seen.answer = seen.answer.or(Some(message)),
             Said::Refusal => {
-                seen.refused = seen.refused.or(line.signature);
+                seen.refused = seen.refused.or(line.signed);
                 if seen.refusals.len() < OUTCOMES_COUNT && !seen.refusals.contains(&line.outcome) {
                     seen.refusals.push(line.outcome.clone());
                 }
@@ -244,8 +244,8 @@ impl Exchange {
 
     fn judge_both(&self) -> Verdict {
         let Self { consumer, provider, .. } = self;
-        let sent = consumer.request.and_then(|request| request.signature).or(consumer.refused);
-        let accepted = provider.request.and_then(|request| request.signature);
+        let sent = consumer.request.and_then(|request| request.signed).or(consumer.refused);
+        let accepted = provider.request.and_then(|request| request.signed);
         let received = accepted.or(provider.refused);
         if differ(sent, received) || differ(body_of(consumer.request), body_of(provider.request)) {
             return Verdict::Unexplained(Cause::RequestDiffers);
@@ -255,7 +255,7 @@ impl Exchange {
         }
         match (consumer.answer, provider.answer) {
             (Some(taken), Some(given)) => {
-                let same = taken.signature == given.signature && taken.body == given.body;
+                let same = taken.signed == given.signed && taken.body == given.body;
                 if same { Verdict::Matched } else { Verdict::Unexplained(Cause::AnswerDiffers) }
             }
             (Some(_), None) if provider.request.is_some() => {

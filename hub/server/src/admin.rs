@@ -3,6 +3,8 @@
 //! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
 //! directory. Taking evidence out is an act, and acts are records (promise P3).
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -230,9 +232,39 @@ async fn records(
         found = find(&hub, Query { key: made_from, ..query.clone() }).await?;
     }
     if found.is_empty() {
+        let said_once = query.key.as_ref().is_some_and(|key| is_said_once(key.kind));
         found = find(&hub, query).await?;
+        if said_once {
+            found = with_their_exchanges(&hub, found).await?;
+        }
     }
     Ok(list(&hub, &found))
+}
+
+/// Whether an answer's record may leave this to its request's, so that a search finds only one of them.
+fn is_said_once(kind: IndexKind) -> bool {
+    matches!(kind, IndexKind::Request | IndexKind::Subject | IndexKind::Purpose)
+}
+
+/// The records with the others of their exchanges, newest first.
+async fn with_their_exchanges(hub: &Hub, found: Vec<Found>) -> Result<Vec<Found>, Fault> {
+    let log = hub.journal.log.clone();
+    blocking(move || {
+        let exchanges = found.iter().filter_map(|found| found.record.exchange.clone());
+        let exchanges: BTreeSet<String> = exchanges.collect();
+        let mut all: BTreeMap<u64, Found> =
+            found.into_iter().map(|found| (found.index, found)).collect();
+        for exchange in exchanges {
+            let key = IndexKey::new(IndexKind::Exchange, exchange);
+            for index in log.find(&Query::by_key(key))? {
+                if let Entry::Vacant(missing) = all.entry(index) {
+                    missing.insert(read(&log, index)?);
+                }
+            }
+        }
+        Ok(all.into_values().rev().collect())
+    })
+    .await
 }
 
 fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
@@ -296,6 +328,7 @@ async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> A
         && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
     {
         found = find(&hub, by(IndexKind::Request, message.as_str().to_owned())).await?;
+        found = with_their_exchanges(&hub, found).await?;
     }
     if found.is_empty() {
         return Err(not_found("no exchange of this hub has this id"));

@@ -62,9 +62,9 @@ pub(crate) async fn file(
     let size = read_checkpoint(&checkpoint)?.size;
     let mut messages = Vec::new();
     let mut records = Vec::new();
-    for found in kept {
+    for found in &kept {
         if found.record.kind != Kind::Refusal || messages.is_empty() {
-            let request = messages.first();
+            let request = kept.first().map(|request| &request.record).zip(messages.first());
             let message = hub.journal.open_evidence(&found.record, &found.sealed, request);
             messages.push(message.map_err(|absent| fault(&absent, found.index))?);
         }
@@ -155,7 +155,9 @@ fn belonging(found: &[Found], side: Side) -> Vec<&Found> {
     let refusal = || {
         after().find(|found| {
             let record = &found.record;
-            record.kind == Kind::Refusal && record.base == request.record.base && !replayed(record)
+            record.kind == Kind::Refusal
+                && record.signed == request.record.signed
+                && !replayed(record)
         })
     };
     [Some(request), answer.or_else(refusal)].into_iter().flatten().collect()
@@ -169,7 +171,7 @@ mod tests {
 
     fn found(index: u64, kind: Kind, side: Side, outcome: &str, base: Option<&[u8]>) -> Found {
         let mut record = Record::new(kind, side, UnixMillis(index), outcome);
-        record.base = base.map(Sha256::of);
+        record.signed = base.map(Sha256::of);
         let sealed = bytes::Bytes::copy_from_slice(base.unwrap_or_default());
         Found { index, leaf: String::new(), record, sealed }
     }

@@ -11,7 +11,7 @@ use schemas::digest::{Pseudonym, Sha256};
 use schemas::encoding::{base64, from_base64};
 use schemas::evidence::SignedMessage;
 use schemas::limits::SUBJECTS_MAX_COUNT;
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{self, Kind, Record, Side};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -66,7 +66,8 @@ impl Journal {
 
     /// Submits a record with its evidence; it is durable when the receipt resolves.
     ///
-    /// The record's commitments to base, signature and evidence are filled in here.
+    /// The record's commitments to message and evidence are filled in here, and what an answer's record
+    /// leaves to its request's is cleared.
     pub(crate) fn submit(&self, record: &mut Record, kept: Option<Kept<'_>>) -> PendingReceipt {
         self.log.submit(self.entry(record, kept))
     }
@@ -83,8 +84,8 @@ impl Journal {
     fn entry(&self, record: &mut Record, kept: Option<Kept<'_>>) -> Entry {
         let mut attachment = Bytes::new();
         if let Some(kept) = kept {
-            record.base = Some(Sha256::of(kept.message.base.as_bytes()));
-            record.signature = Some(Sha256::of(kept.message.signature));
+            let Signed { base, signature } = kept.message;
+            record.signed = Some(record::signed(base, signature));
             let body = kept.body.filter(|body| body.len() <= self.keep_bodies_bytes);
             let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
             let message = kept::write(kept.message, &Context::new(record, kept.request));
@@ -98,6 +99,9 @@ impl Journal {
                 attachment = sealed.into();
             }
         }
+        if record.kind == Kind::Answer {
+            record.leave_to_request();
+        }
         Entry { leaf: record.to_leaf().into(), attachment }
     }
 
@@ -109,7 +113,7 @@ impl Journal {
         &self,
         record: &Record,
         sealed: &[u8],
-        request: Option<&SignedMessage>,
+        request: Option<(&Record, &SignedMessage)>,
     ) -> Result<SignedMessage, Absent> {
         if record.evidence.is_none() {
             return Err(Absent::NeverKept);
@@ -161,15 +165,19 @@ impl Absent {
 fn read_evidence(
     plain: &[u8],
     record: &Record,
-    request: Option<&SignedMessage>,
+    request: Option<(&Record, &SignedMessage)>,
 ) -> Option<SignedMessage> {
     let (has_body, kept) = plain.split_first()?;
-    let signature = request.map(|request| from_base64(&request.signature).unwrap_or_default());
-    let request = request.zip(signature.as_deref());
-    let request = request.map(|(request, signature)| Signed { base: &request.base, signature });
-    let (base, signature, body) = kept::read(kept, &Context::new(record, request))?;
+    let (base, signature, body) = match request {
+        None => kept::read(kept, &Context::new(record, None))?,
+        Some((asked, request)) => {
+            let signature = from_base64(&request.signature)?;
+            let request = Signed { base: &request.base, signature: &signature };
+            kept::read(kept, &Context::new(&record.completed_by(asked), Some(request)))?
+        }
+    };
     // The base is made of several pieces: the record tells whether it is the one that was signed.
-    if record.base != Some(Sha256::of(base.as_bytes())) {
+    if record.signed != Some(record::signed(&base, signature)) {
         return None;
     }
     let body = (*has_body == 1).then(|| base64(body));

@@ -21,8 +21,7 @@ enum Form {
 use Form::{Digest, Number, Text, Texts, Word};
 
 /// The fields in the order of a leaf, and whether a record may be without.
-const FIELDS: [(&str, Form, bool); 25] = [
-    ("base", Digest, true),
+const FIELDS: [(&str, Form, bool); 24] = [
     ("body", Digest, true),
     ("body_bytes", Number(u64::MAX), true),
     ("class", Text, true),
@@ -41,7 +40,7 @@ const FIELDS: [(&str, Form, bool); 25] = [
     ("purpose", Text, true),
     ("service", Text, true),
     ("side", Word(&["consumer", "provider", "hub"]), false),
-    ("signature", Digest, true),
+    ("signed", Digest, true),
     ("status", Number(65_535), true),
     ("subjects", Texts, true),
     ("time", Number(u64::MAX), false),
@@ -141,7 +140,7 @@ mod tests {
             assert_eq!(evidence(&record.to_leaf()), Some(record.evidence));
         }
         let without: [fn(&mut Record); 4] = [
-            |record| record.base = None,
+            |record| record.signed = None,
             |record| record.subjects.clear(),
             |record| record.user = None,
             |record| record.evidence = None,

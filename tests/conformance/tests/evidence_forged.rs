@@ -19,7 +19,7 @@ use schemas::configuration::GlobalConfiguration;
 use schemas::digest::Sha256;
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, RecordedLeaf};
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{self, Kind, Record, Side};
 use schemas::tlog::cosignature::signed_message;
 use schemas::tlog::merkle::{leaf_hash, root_of};
 use schemas::tlog::{Checkpoint, Note, NoteSignature, NoteSigner as _, WitnessVerifier};
@@ -99,8 +99,7 @@ impl Forge {
             let base = bound(base, &request_signature);
             let signature = self.sign(nth, &base);
             if let Some(record) = parts.records.get_mut(nth) {
-                record.base = Some(Sha256::of(base.as_bytes()));
-                record.signature = Some(Sha256::of(&signature));
+                record.signed = Some(record::signed(&base, &signature));
             }
             file.messages[nth].base = base;
             file.messages[nth].signature = base64(&signature);

@@ -129,7 +129,7 @@ fn the_table_of_fields_names_every_field_of_a_record_and_no_other() {
     let mut record = Record::new(Kind::Act, Side::Hub, schemas::clock::UnixMillis(1), "start");
     let pseudonym = Pseudonym::of("x", &ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[1; 32]));
     let (hash, text) = (Some(Sha256::of(b"x")), || Some(String::new()));
-    (record.base, record.body, record.evidence, record.signature) = (hash, hash, hash, hash);
+    (record.body, record.evidence, record.signed) = (hash, hash, hash);
     (record.client, record.endpoint, record.exchange) = (text(), text(), text());
     (record.grant, record.legal_basis, record.peer) = (text(), text(), text());
     (record.purpose, record.service, record.class) = (text(), text(), text());

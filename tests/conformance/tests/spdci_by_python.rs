@@ -17,11 +17,11 @@ use adapter_kit::{AdapterConfig, Definition};
 use conformance::programs::{folder, python_with, run};
 use federation::agencies::{Agency, REGISTER};
 use federation::stage::grant;
-use federation::{Federation, Options, lay_out};
+use federation::{Federation, Options, lay_out, recorded};
 use hub_server::config::Service;
 use schemas::clock::{Clock, UnixMillis};
 use schemas::digest::Sha256;
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{Kind, Side};
 use serde_json::{Value, json};
 use spdci::{RunningSpdci, SpdciConfig};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -278,8 +278,7 @@ pub(crate) async fn behind_hubs(
 fn searches_name(federation: &Federation, (consumer, provider): (&str, &str), counts: &[usize]) {
     for (hub, side) in [(consumer, Side::Consumer), (provider, Side::Provider)] {
         let log = federation.hub(hub).unwrap().log();
-        let read = |index| Record::from_leaf(&log.read(index).unwrap().leaf).unwrap();
-        let searches = (0..log.size()).map(read).filter(|record| {
+        let searches = recorded(log).into_iter().filter(|record| {
             record.endpoint.as_deref() == Some("POST /registry/sync/search")
                 && (record.side, record.kind) == (side, Kind::Answer)
         });

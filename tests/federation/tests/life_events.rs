@@ -19,9 +19,9 @@ use adapter_kit::{AdapterConfig, Definition};
 use federation::layout::REGISTER_HUB;
 use federation::life_events::{EVENTS, wire};
 use federation::raw::{self, Message};
-use federation::{Federation, payments};
+use federation::{Federation, payments, recorded};
 use schemas::digest::Pseudonym;
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{Kind, Side};
 use serde_json::{Value, json};
 
 /// Two of the worked example: the father is paid, the mother dies.
@@ -92,9 +92,8 @@ impl World {
     /// Exchanges of the register's service for events that a hub has records of: person and outcome.
     fn exchanges(&self, hub: &str, side: Side) -> Vec<(Vec<Pseudonym>, String)> {
         let log = self.paying.hub(hub).unwrap().log();
-        let read = |index| Record::from_leaf(&log.read(index).unwrap().leaf).unwrap();
-        (0..log.size())
-            .map(read)
+        recorded(log)
+            .into_iter()
             .filter(|record| record.service.as_deref() == Some(EVENTS))
             .filter(|record| (record.side, record.kind) == (side, Kind::Answer))
             .map(|record| (record.subjects, record.outcome))

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use federation::agencies::REGISTER;
+use federation::agencies::{PURPOSE, REGISTER};
 use federation::pair::{CONSUMER, ECHO, PROVIDER};
 use federation::{Caller, Pair, Source};
 use hub_messagelog::MessageLog;
@@ -28,6 +28,37 @@ fn by_exchange(log: &MessageLog, side: Side) -> BTreeMap<String, Vec<(u64, Kind)
         }
     }
     found
+}
+
+/// Leaves with their length and hash as they are published, and sealed evidence.
+fn stored_bytes(log: &MessageLog) -> usize {
+    let stored = (0..log.size()).map(|index| log.read(index).unwrap());
+    stored.map(|stored| stored.leaf.len() + 2 + 32 + stored.attachment.len()).sum()
+}
+
+/// Some 170 bytes of index and frames stand beside what is counted. Messages that come one by one are signed alone.
+#[tokio::test]
+async fn an_exchange_takes_less_than_two_kibibytes_on_each_hub() {
+    const COUNT: usize = 10;
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::plain().await.unwrap();
+    let pair = Pair::start_with(dir.path(), source, 0, |_| ()).await.unwrap();
+    let headers = [
+        ("Accept", "application/json"),
+        ("Koprik-Purpose", PURPOSE),
+        ("X-Road-Id", "d6762966-5c05-4e55-8134-fd26c2437ed6"),
+        ("X-Road-Issue", "92eaa531-c588-438e-a097-3baa54b165a1"),
+        ("X-Road-UserId", "officer-17"),
+    ];
+    let path = "/persons/31505850010011/income?from=2025-12&to=2026-02";
+    for _ in 0..COUNT {
+        assert_eq!(pair.ask("GET", path, &headers, b"").await.unwrap().status(), 200);
+    }
+    for hub in [CONSUMER, PROVIDER] {
+        let bytes = stored_bytes(pair.federation.hub(hub).unwrap().log()) / COUNT;
+        println!("{hub}: {bytes} bytes for an exchange, without index");
+        assert!(bytes < 2_048 - 170, "{hub}: {bytes} bytes for an exchange");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,5 +104,9 @@ async fn a_thousand_exchanges_at_once_are_all_answered_and_recorded_in_order() {
             );
         }
         assert_eq!(log.audit().unwrap(), log.size(), "the tree is that of the records");
+        let bytes = stored_bytes(log) / EXCHANGES_COUNT;
+        println!("{hub}: {bytes} bytes for an exchange, without index");
+        // Signatures of up to 256 messages at once carry eight hashes each, 512 bytes for an exchange.
+        assert!(bytes < 2_148, "{hub}: {bytes} bytes for an exchange");
     }
 }

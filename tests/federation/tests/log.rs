@@ -19,7 +19,7 @@ use federation::agencies::REGISTER;
 use federation::pair::{CONSUMER, ECHO, PROVIDER};
 use federation::raw::{self, Message};
 use federation::source::{self, Source};
-use federation::{Federation, Pair};
+use federation::{Federation, Pair, recorded};
 use hub_messagelog::MessageLog;
 use hub_server::RunningHub;
 use schemas::record::{Kind, Record, Side};
@@ -53,10 +53,18 @@ async fn exchange_is_recorded_on_both_sides_with_who_what_and_why() {
         assert!(own.iter().all(|r| r.client.as_deref() == Some(REGISTER)));
         assert!(own.iter().all(|r| r.service.as_deref() == Some(ECHO)));
         assert_eq!((own[0].body_bytes, own[1].status), (Some(8), Some(200)));
-        assert_eq!(own[1].grant.as_deref(), Some("whole-service"), "{hub}");
-        assert_eq!(own[1].purpose.as_deref(), Some(federation::agencies::PURPOSE));
-        assert_eq!(own[1].legal_basis.as_deref(), Some(federation::agencies::LEGAL_BASIS));
-        assert!(own[1].user.is_some() && own[1].message.is_some(), "as pseudonyms");
+        let whole = recorded(pair.federation.hub(hub).unwrap().log()).pop().unwrap();
+        assert_eq!(whole.grant.as_deref(), Some("whole-service"), "{hub}");
+        assert_eq!(whole.purpose.as_deref(), Some(federation::agencies::PURPOSE));
+        assert_eq!(whole.legal_basis.as_deref(), Some(federation::agencies::LEGAL_BASIS));
+        assert!(whole.user.is_some() && whole.message.is_some(), "as pseudonyms");
+        let said_once = own[0].user.is_some() && own[1].user.is_none() && own[1].message.is_none();
+        assert!(said_once, "{hub}: an answer's record leaves to its request's what that one says");
+        assert_eq!(
+            own[1].grant.is_some(),
+            side == Side::Consumer,
+            "who heard of it with the answer"
+        );
     }
 }
 

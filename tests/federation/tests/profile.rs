@@ -17,12 +17,12 @@ use std::time::Duration;
 use federation::agencies::REGISTER;
 use federation::raw::{self, Message};
 use federation::source::{self, Source};
-use federation::{Federation, Options, lay_out};
+use federation::{Federation, Options, lay_out, recorded};
 use register::profile::Profile;
 use register::rules::Rulebook;
 use schemas::clock::Clock;
 use schemas::digest::Sha256;
-use schemas::record::{Kind, Record};
+use schemas::record::Kind;
 use serde_json::{Value, json};
 
 /// The applicant of the worked example, the father.
@@ -78,12 +78,13 @@ async fn worked_example_is_a_poor_family_with_635_000_and_a_receipt_for_every_an
     assert!(profile.absent.is_empty(), "every source answered");
     // Five members, each asked about at eleven sources, and whoever the civil registry led to.
     let log = federation.hub("register").unwrap().log();
+    let recorded = recorded(log);
     let mut answers = 0;
     for (_, source, answer) in profile.case.answers.iter() {
         let provenance = answer.provenance().unwrap_or_else(|| panic!("{source} has none"));
         let receipt = provenance.receipt.as_ref().unwrap();
         assert_eq!((receipt.log.as_str(), &receipt.exchange), (log.origin(), &provenance.exchange));
-        let record = Record::from_leaf(&log.read(receipt.index).unwrap().leaf).unwrap();
+        let record = &recorded[usize::try_from(receipt.index).unwrap()];
         assert_eq!((record.kind, record.outcome.as_str()), (Kind::Answer, "ok"));
         assert_eq!(record.exchange.as_deref(), Some(provenance.exchange.as_str()));
         assert_eq!(record.service.as_deref(), Some(provenance.service.as_str()));

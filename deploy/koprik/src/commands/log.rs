@@ -50,7 +50,7 @@ pub(crate) struct Show {
     /// Only this exchange.
     #[arg(long, value_name = "ID")]
     exchange: Option<String>,
-    /// Only records about this person; the identifier is turned into its pseudonym by the hub.
+    /// Only exchanges about this person; the identifier is turned into its pseudonym by the hub.
     #[arg(long, value_name = "PINFL")]
     subject: Option<String>,
     /// Only this client.

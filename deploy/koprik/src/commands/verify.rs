@@ -137,16 +137,21 @@ fn witnesses_text(cosigned: &Cosigned) -> String {
 
 /// A record in words, with its place in a log of `tree_size`.
 pub(super) fn record_text(index: u64, tree_size: u64, record: &Record) -> String {
-    let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    format!(
-        "\nrecord {index} of {tree_size}  {:?} at {}  outcome {}\n  client   {}\n  service  {}\n  endpoint {}\n  purpose  {} ({})\n",
-        record.kind,
-        record.time,
-        record.outcome,
-        or(&record.client),
-        or(&record.service),
-        or(&record.endpoint),
-        or(&record.purpose),
-        or(&record.legal_basis),
-    )
+    let Record { kind, time, outcome, .. } = record;
+    let mut text =
+        format!("\nrecord {index} of {tree_size}  {kind:?} at {time}  outcome {outcome}\n");
+    // An answer's record leaves to its request's what that one says.
+    let said = [
+        ("client  ", &record.client),
+        ("service ", &record.service),
+        ("endpoint", &record.endpoint),
+        ("purpose ", &record.purpose),
+        ("basis   ", &record.legal_basis),
+    ];
+    for (name, value) in said {
+        if let Some(value) = value {
+            text.push_str(&format!("  {name} {value}\n"));
+        }
+    }
+    text
 }

@@ -20,7 +20,7 @@ fn line(side: Side, said: &str) -> Line {
         said: kind,
         service: Some("UZ/GOV/TAX/tax/income".parse().unwrap()),
         side,
-        signature: Some(Sha256::of(signed.as_bytes())),
+        signed: Some(Sha256::of(signed.as_bytes())),
         time: UnixMillis(1_000_000),
     }
 }
@@ -81,7 +81,7 @@ fn messages_that_differ_in_signature_or_body_are_never_matched() {
                 for of in [Side::Consumer, Side::Provider] {
                     let mut line = line(of, said);
                     if of == side && at == nth {
-                        let field = if change_body { &mut line.body } else { &mut line.signature };
+                        let field = if change_body { &mut line.body } else { &mut line.signed };
                         *field = Some(Sha256::of(b"other"));
                     }
                     judged.add(&line);
@@ -104,7 +104,7 @@ fn a_gap_before_a_start_names_the_crash_as_possible_and_an_unproven_sender_expla
     assert_eq!(only_provider.judge(&gap(1_010_000, 1_060_000)), nothing);
     assert_eq!(only_provider.judge(&gap(900_000, 990_000)), nothing);
     let mut claimed = line(Side::Provider, Code::RequestSignature.as_str());
-    (claimed.consumer, claimed.signature) = (None, None);
+    (claimed.consumer, claimed.signed) = (None, None);
     let mut unproven = Exchange::default();
     unproven.add(&claimed);
     assert_eq!(unproven.judge(&[]), Verdict::Explained(Cause::Unproven));

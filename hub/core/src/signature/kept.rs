@@ -119,7 +119,8 @@ impl<'a> Context<'a> {
             "@status" => record.status.map(|status| Cow::Owned(status.to_string())),
             "accept" | "content-type" => Some(Cow::Borrowed("application/json")),
             headers::CONTENT_DIGEST => {
-                record.body.map(|body| Cow::Owned(headers::content_digest(body.as_bytes())))
+                let body = record.body_digest()?;
+                Some(Cow::Owned(headers::content_digest(body.as_bytes())))
             }
             headers::CLIENT => plain(&record.client),
             headers::REQUEST_ID => plain(&record.exchange),

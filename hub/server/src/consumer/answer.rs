@@ -130,8 +130,7 @@ pub(super) fn record_answer(
     let record = &mut trail.record;
     record.turn_into(Kind::Answer, verified.at());
     record.status = Some(answer.status);
-    record.body = Some(*answer.body.sha256());
-    record.body_bytes = Some(answer.body.length());
+    record.set_body(answer.body.sha256(), answer.body.length());
     record.duration_us = Some(trail.watch.elapsed_us());
     let signed = verified.signature();
     let body = answer.body.in_memory();

@@ -217,8 +217,7 @@ pub(super) async fn sign(
 /// The request's record becomes durable while the request travels, with the answer's at the latest.
 pub(super) fn record_request(hub: &Hub, body: &Spooled, trail: &mut Trail) -> PendingReceipt {
     let record = &mut trail.record;
-    record.body = Some(*body.sha256());
-    record.body_bytes = Some(body.length());
+    record.set_body(body.sha256(), body.length());
     record.duration_us = Some(trail.watch.elapsed_us());
     let body = body.in_memory();
     let kept = |signed| Kept { message: Signed::from(signed), request: None, body };

@@ -105,8 +105,7 @@ pub(super) async fn record_answer(
     let record = &mut trail.record;
     record.turn_into(Kind::Answer, hub.clock.now());
     record.status = Some(answer.status);
-    record.body = Some(*answer.body.sha256());
-    record.body_bytes = Some(answer.body.length());
+    record.set_body(answer.body.sha256(), answer.body.length());
     record.duration_us = Some(trail.watch.elapsed_us());
     let body = answer.body.in_memory();
     let message = Signed { base: &signed.base, signature: &signed.signature };

@@ -200,8 +200,7 @@ impl Permitted<'_> {
     /// Makes the request's record durable: before this the source hears nothing (promise P1).
     pub(super) async fn record(&self, hub: &Hub, trail: &mut Trail) -> Result<LogReceipt, Problem> {
         let record = &mut trail.record;
-        record.body = Some(*self.body.sha256());
-        record.body_bytes = Some(self.body.length());
+        record.set_body(self.body.sha256(), self.body.length());
         record.duration_us = Some(trail.watch.elapsed_us());
         let signed = self.verified.signature();
         let body = self.body.in_memory();

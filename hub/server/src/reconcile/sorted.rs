@@ -145,7 +145,7 @@ mod tests {
                     said: Said::Request,
                     service: None,
                     side: Side::Consumer,
-                    signature: None,
+                    signed: None,
                     time: UnixMillis(index),
                 };
                 sorter.push(exchange, line).unwrap();

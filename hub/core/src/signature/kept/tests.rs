@@ -23,7 +23,7 @@ fn headers_of(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn record() -> Record {
     let mut record = Record::new(Kind::Request, Side::Provider, UnixMillis(1), "ok");
-    record.body = Some(Sha256::of(b""));
+    record.set_body(&Sha256::of(b""), 0);
     record.client = Some("UZ/GOV/NASP/register".into());
     record.endpoint = Some("GET /persons/{pinfl}/income".into());
     record.exchange = Some(EXCHANGE.into());
@@ -60,7 +60,7 @@ fn answered() -> Record {
     let mut record = record();
     record.kind = Kind::Answer;
     record.status = Some(200);
-    record.body = Some(Sha256::of(b"{}"));
+    record.set_body(&Sha256::of(b"{}"), 2);
     record
 }
 
