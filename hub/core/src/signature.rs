@@ -4,7 +4,7 @@
 //! `content-digest` (RFC 9530). An answer is signed over `@status`, its headers, and the request's
 //! `@method`, `@path`, `@query`, `content-digest`, `x-road-request-id` and `signature` with the
 //! parameter `req` (§2.4), which binds it to that one request. There is one signature, labelled
-//! `koprik`. The base that was signed is kept as it is (promise P4).
+//! `koprik`. How the log keeps the base that was signed: [`kept`].
 
 pub mod kept;
 
