@@ -9,8 +9,8 @@ use crate::arguments::Floors;
 /// Shown with every refused command line.
 pub const USAGE: &str = "\
 cargo bench -p bench --bench log -- [--records 100000,1000000,10000000] [--no-evidence] [--json FILE] [--assert]
-  --records LIST  sizes at which the log is measured, ascending; ten million take about 34 GB of disk
-  --no-evidence   leaves the sealed evidence out; ten million records then take about 18 GB
+  --records LIST  sizes at which the log is measured, ascending; ten million take about 16 GB of disk
+  --no-evidence   leaves the sealed evidence out; ten million records then take about 12 GB
   --json FILE     writes the figures to FILE
   --assert        ends with an error when an aim is missed";
 

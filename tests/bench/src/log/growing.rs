@@ -3,13 +3,17 @@
 use hub_messagelog::MessageLog;
 use schemas::clock::Clock;
 
-use super::open::cpu;
+use super::open::{Place, cpu};
 use super::records::Maker;
 use crate::figures::number;
 use crate::process::cpu_of_threads;
 
 /// Records that are under way at once.
 const AT_ONCE_COUNT: u64 = 1_024;
+/// Turns in which two logs grow beside each other.
+const ROUNDS: u64 = 8;
+/// Records of which the index merges its files, 64 of 16 384.
+const MERGED_COUNT: u64 = 64 * 16_384;
 /// Records that are made to see what making them costs.
 const MADE_COUNT: u64 = 100_000;
 
@@ -18,7 +22,9 @@ const MADE_COUNT: u64 = 100_000;
 pub struct Growth {
     /// Records per second, until all are durable, indexed and published.
     pub per_second: f64,
-    /// CPU time of the whole process for one record, without what making it costs, µs.
+    /// From then until every sealed segment that can be is compact, seconds.
+    pub compact_s: f64,
+    /// CPU time of the whole process for one record up to then, without what making it costs, µs.
     pub cpu_us: f64,
     /// CPU time of the index's thread for one record, µs.
     pub index_us: f64,
@@ -27,7 +33,8 @@ pub struct Growth {
 /// As hub-messagelog names it.
 const INDEX_THREAD: &str = "log-indexer";
 
-/// Lets the log grow to `size` records, and waits until they are indexed and covered by a checkpoint.
+/// Lets the log grow to `size` records, and waits until they are indexed, covered by a checkpoint, and compact
+/// where they can be: a record has cost all of that.
 ///
 /// # Errors
 /// Those of the log.
@@ -46,14 +53,43 @@ pub async fn grow(log: &MessageLog, maker: &Maker, size: u64) -> anyhow::Result<
         }
     }
     follow(log).await?;
+    let grown_s = watch.elapsed().as_secs_f64();
+    log.wait_compact().await?;
     let records = number(log.size().saturating_sub(before)).max(1.0);
     let spent_us = cpu()?.saturating_sub(cpu_before).as_secs_f64() * 1e6;
     let index = cpu_of_threads(INDEX_THREAD)?.saturating_sub(index_before);
     Ok(Growth {
-        per_second: records / watch.elapsed().as_secs_f64(),
+        per_second: records / grown_s,
+        compact_s: watch.elapsed().as_secs_f64() - grown_s,
         cpu_us: spent_us / records - making_us(maker)?,
         index_us: index.as_secs_f64() * 1e6 / records,
     })
+}
+
+/// What a record costs in this log to what it costs in one of a tenth as many records: the two grow in turns,
+/// each by as many records as the index merges at once, so that the machine's moods are the same for both.
+///
+/// # Errors
+/// Those of the logs.
+pub async fn growth_to_a_tenth(
+    log: &MessageLog,
+    maker: &Maker,
+    place: &Place,
+) -> anyhow::Result<f64> {
+    let root = place.root().join("tenth");
+    std::fs::create_dir(&root)?;
+    let tenth = Place::new(&root, place.evidence())?.open()?;
+    grow(&tenth, maker, log.size() / 10).await?;
+    let mut totals_us = [0.0; 2];
+    for _ in 0..ROUNDS {
+        for (total_us, log) in totals_us.iter_mut().zip([&tenth, log]) {
+            *total_us += grow(log, maker, log.size() + MERGED_COUNT / ROUNDS).await?.cpu_us;
+        }
+    }
+    tenth.close().await;
+    std::fs::remove_dir_all(&root)?;
+    let [tenth_us, whole_us] = totals_us;
+    Ok(whole_us / tenth_us)
 }
 
 /// Waits until everything durable is indexed and covered by a checkpoint.

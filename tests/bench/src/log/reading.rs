@@ -52,7 +52,7 @@ impl Search {
         let to = from.plus(std::time::Duration::from_millis(STRETCH_MS));
         match self {
             Self::Exchange => (by(IndexKind::Exchange, exchange_id(exchange)), 2),
-            Self::Subject => (by(IndexKind::Subject, maker.subject(exchange).as_str().into()), 2),
+            Self::Subject => (by(IndexKind::Subject, maker.subject(exchange).as_str().into()), 1),
             Self::Time => (Query { from, to, ..Query::all() }, 2),
             Self::ClientInTime => {
                 let client = by(IndexKind::Client, "UZ/GOV/NASP/register".to_owned());

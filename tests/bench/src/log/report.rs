@@ -56,11 +56,13 @@ pub fn text(sizes: &[AtSize]) -> String {
         let _ = write!(text, "{:>12}", size.records);
     }
     let _ = writeln!(text, "   aim");
-    let names = sizes.first().map_or(&[][..], |size| &size.figures);
-    for (line, figure) in names.iter().enumerate() {
+    // Some figures are of large sizes only, which come last.
+    let names = sizes.last().map_or(&[][..], |size| &size.figures);
+    for figure in names {
         let _ = write!(text, "{:<48}", figure.name);
         for size in sizes {
-            let value = size.figures.get(line).map(|figure| rounded(figure.value));
+            let same = size.figures.iter().find(|of_size| of_size.name == figure.name);
+            let value = same.map(|figure| rounded(figure.value));
             let _ = write!(text, "{:>12}", value.unwrap_or_default());
         }
         let _ = match figure.aim {
@@ -96,12 +98,6 @@ pub fn to_json(sizes: &[AtSize]) -> Value {
         json!({"records": size.records, "figures": figures})
     };
     sizes.iter().map(size).collect()
-}
-
-/// How much a cost has grown from one size to the next; 1 at the first.
-#[must_use]
-pub fn growth(before: Option<f64>, now: f64) -> f64 {
-    before.map_or(1.0, |before| now / before.max(f64::MIN_POSITIVE))
 }
 
 /// Bytes for each exchange of two records.
