@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
 use crate::digest::{Pseudonym, Sha256};
-use crate::tlog::merkle;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,11 +227,11 @@ impl Record {
     }
 }
 
-/// What a record says of a signed message: SHA-256 over the Merkle leaf hash of the signature base (SHA-256 of
+/// What a record says of a signed message: SHA-256 over the Merkle leaf hash of its signature base (SHA-256 of
 /// 0x00 and the base, as a batch signature has it) and the signature's bytes.
 #[must_use]
-pub fn signed(base: &str, signature: &[u8]) -> Sha256 {
-    Sha256::of_parts(&[merkle::leaf_hash(base.as_bytes()).as_bytes(), signature])
+pub fn signed(leaf: Sha256, signature: &[u8]) -> Sha256 {
+    Sha256::of_parts(&[leaf.as_bytes(), signature])
 }
 
 /// The bytes are not a record of version 1 in canonical JSON.
@@ -263,7 +262,7 @@ mod tests {
         record.peer = Some("UZ/GOV/NASP/hub-1".into());
         record.purpose = Some("assessment".into());
         record.service = Some("UZ/GOV/TAX/tax/tax".into());
-        record.signed = Some(signed("base", b"signature"));
+        record.signed = Some(signed(crate::tlog::merkle::leaf_hash(b"base"), b"signature"));
         record.status = Some(200);
         record.subjects = vec![Pseudonym::of("s", &key)];
         record.user = Some(Pseudonym::of("u", &key));

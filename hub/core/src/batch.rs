@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use pki::trust::{BadSignature, PublicKey};
 use schemas::digest::Sha256;
-use schemas::tlog::merkle::{self, leaf_hash, node_hash};
+use schemas::tlog::merkle::{self, node_hash};
 
 /// The value of the signature parameter `alg`.
 pub const ALGORITHM: &str = "ed25519-merkle-batch";
@@ -35,7 +35,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of the messages with these leaf hashes; see [`leaf_of`]. At most [`BATCH_MAX_COUNT`] are taken.
+    /// A batch of the messages with these leaf hashes; those of the signature bases. At most [`BATCH_MAX_COUNT`] are taken.
     #[must_use]
     pub fn new(mut leaves: Vec<Sha256>) -> Self {
         leaves.truncate(BATCH_MAX_COUNT);
@@ -86,12 +86,6 @@ impl Batch {
     }
 }
 
-/// The leaf hash of a message's signature base.
-#[must_use]
-pub fn leaf_of(base: &[u8]) -> Sha256 {
-    leaf_hash(base)
-}
-
 /// Roots whose signatures have been verified, so that each is verified once.
 #[derive(Debug, Default)]
 pub struct VerifiedRoots(Mutex<Seen>);
@@ -120,13 +114,13 @@ impl VerifiedRoots {
     }
 }
 
-/// Verifies a batch signature over a signature base.
+/// Verifies a batch signature over the signature base with this leaf hash.
 ///
 /// # Errors
 /// [`BadSignature`] when its form is wrong, the path does not fit, or the root is not signed by the key.
 pub fn verify(
     key: &PublicKey,
-    base: &[u8],
+    leaf: Sha256,
     signature: &[u8],
     roots: &VerifiedRoots,
 ) -> Result<(), BadSignature> {
@@ -137,7 +131,6 @@ pub fn verify(
         return Err(BadSignature);
     }
     let proof: Vec<Sha256> = hashes.iter().map(|hash| Sha256(*hash)).collect();
-    let leaf = leaf_of(base);
     let root = merkle::root_through(&leaf, u64::from(index), u64::from(count), &proof)
         .map_err(|_| BadSignature)?;
     let text = signed_text(count, &root);
@@ -162,16 +155,18 @@ mod tests {
     use pki::signer::SigningKey;
     use pki::trust::Algorithm;
 
-    fn signed(bases: &[String]) -> (SigningKey, Vec<Vec<u8>>) {
+    use crate::signature::Base;
+
+    fn signed(bases: &[Base]) -> (SigningKey, Vec<Vec<u8>>) {
         let key = SigningKey::ephemeral(Algorithm::Ed25519).unwrap();
-        let batch = Batch::new(bases.iter().map(|base| leaf_of(base.as_bytes())).collect());
+        let batch = Batch::new(bases.iter().map(Base::leaf).collect());
         let signature = key.sign(&batch.to_sign()).unwrap().try_into().unwrap();
         let signatures = batch.signatures(&signature);
         (key, signatures)
     }
 
-    fn bases(count: usize) -> Vec<String> {
-        (0..count).map(|nth| format!("\"@method\": GET {nth}")).collect()
+    fn bases(count: usize) -> Vec<Base> {
+        (0..count).map(|nth| Base::new(format!("\"@method\": GET {nth}"))).collect()
     }
 
     #[test]
@@ -179,12 +174,12 @@ mod tests {
         for count in (1..=33).chain([255, 256]) {
             let bases = bases(count);
             let (key, signatures) = signed(&bases);
-            let leaves: Vec<Sha256> = bases.iter().map(|b| leaf_of(b.as_bytes())).collect();
+            let leaves: Vec<Sha256> = bases.iter().map(Base::leaf).collect();
             assert_eq!(Batch::new(leaves.clone()).root(), merkle::root_of(&leaves), "{count}");
             let roots = VerifiedRoots::default();
             assert_eq!(signatures.len(), count);
             for (base, signature) in bases.iter().zip(&signatures) {
-                assert_eq!(verify(key.public_key(), base.as_bytes(), signature, &roots), Ok(()));
+                assert_eq!(verify(key.public_key(), base.leaf(), signature, &roots), Ok(()));
             }
         }
     }
@@ -197,7 +192,7 @@ mod tests {
         let pkcs8 = format!("302e020100300506032b657004220420{seed}");
         let key = SigningKey::from_pkcs8(&schemas::encoding::from_hex(&pkcs8).unwrap()).unwrap();
         let bases = bases(3);
-        let batch = Batch::new(bases.iter().map(|base| leaf_of(base.as_bytes())).collect());
+        let batch = Batch::new(bases.iter().map(Base::leaf).collect());
         let signature = key.sign(&batch.to_sign()).unwrap().try_into().unwrap();
         let hex = schemas::encoding::hex;
         assert!(
@@ -206,7 +201,7 @@ mod tests {
             hex(&batch.to_sign())
         );
         for (base, signature) in bases.iter().zip(batch.signatures(&signature)) {
-            let row = format!("| `{}` | `{}` |", base, hex(&signature));
+            let row = format!("| `{}` | `{}` |", &**base, hex(&signature));
             assert!(document.contains(&row), "{row}");
         }
     }
@@ -218,18 +213,18 @@ mod tests {
         let (other_key, _) = signed(&bases);
         let roots = VerifiedRoots::default();
         let good = &signatures[3];
-        assert_eq!(verify(key.public_key(), bases[3].as_bytes(), good, &roots), Ok(()));
+        assert_eq!(verify(key.public_key(), bases[3].leaf(), good, &roots), Ok(()));
         for at in 0..good.len() {
             let mut changed = good.clone();
             changed[at] ^= 1;
-            let refused = verify(key.public_key(), bases[3].as_bytes(), &changed, &roots);
+            let refused = verify(key.public_key(), bases[3].leaf(), &changed, &roots);
             assert_eq!(refused, Err(BadSignature), "byte {at}");
         }
-        assert!(verify(key.public_key(), bases[2].as_bytes(), good, &roots).is_err());
-        assert!(verify(other_key.public_key(), bases[3].as_bytes(), good, &roots).is_err());
+        assert!(verify(key.public_key(), bases[2].leaf(), good, &roots).is_err());
+        assert!(verify(other_key.public_key(), bases[3].leaf(), good, &roots).is_err());
         for short in 0..good.len() {
             let cut = &good[..short];
-            assert!(verify(key.public_key(), bases[3].as_bytes(), cut, &roots).is_err());
+            assert!(verify(key.public_key(), bases[3].leaf(), cut, &roots).is_err());
         }
     }
 

@@ -20,7 +20,7 @@ use schemas::tlog::{Cosigned, merkle};
 use crate::batch::VerifiedRoots;
 use crate::configuration::{ConfigurationInForce, Trusted};
 use crate::headers;
-use crate::signature::{ReadBase, ReceivedSignature};
+use crate::signature::{Base, ReadBase, ReceivedSignature};
 use crate::target::Target;
 use crate::timestamp;
 use crate::verification::{self, TimesRefusal};
@@ -239,7 +239,9 @@ impl<'f> Message<'f> {
     /// The message is the one that `record` commits to.
     fn matches(&self, record: &Record, step: Step) -> Result<(), EvidenceRefusal> {
         let refuse = refuse(step);
-        if record.signed != Some(record::signed(&self.signed.base, &self.signature)) {
+        if record.signed
+            != Some(record::signed(merkle::leaf_hash(self.signed.base.as_bytes()), &self.signature))
+        {
             return Err(refuse("the record commits to another signature base or signature"));
         }
         self.timely(record).map_err(&refuse)?;
@@ -289,7 +291,7 @@ impl<'f> Message<'f> {
         }
         key.certificate.valid_at(made).map_err(|error| refuse(&error.to_string()))?;
         let received = ReceivedSignature {
-            base: self.signed.base.clone(),
+            base: Base::new(self.signed.base.clone()),
             signature: self.signature.clone(),
             parameters: parameters.clone(),
         };

@@ -10,10 +10,12 @@ pub mod kept;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Deref;
 
 use http::HeaderMap;
 use schemas::digest::Sha256;
 use schemas::encoding::{base64, from_base64};
+use schemas::tlog::merkle::leaf_hash;
 
 use crate::batch;
 use crate::headers::{self, CONTENT_DIGEST, REQUEST_ID, SIGNATURE, SIGNATURE_INPUT};
@@ -84,11 +86,42 @@ pub struct RequestParts<'a> {
     pub headers: &'a HeaderMap,
 }
 
+/// A signature base (RFC 9421 §2.5), hashed once: what signs it in a batch, what verifies it and what records it
+/// take the same leaf hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    text: String,
+    leaf: Sha256,
+}
+
+impl Base {
+    /// The base of this text; cost: its hash.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        let leaf = leaf_hash(text.as_bytes());
+        Self { text, leaf }
+    }
+
+    /// Its Merkle leaf hash: SHA-256 of 0x00 and the text.
+    #[must_use]
+    pub fn leaf(&self) -> Sha256 {
+        self.leaf
+    }
+}
+
+impl Deref for Base {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
 /// What is signed: the base, and the value for `Signature-Input`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureBase {
-    /// The signature base, RFC 9421 §2.5.
-    pub base: String,
+    /// The signature base.
+    pub base: Base,
     /// The value of `Signature-Input`.
     pub input: String,
 }
@@ -97,7 +130,7 @@ pub struct SignatureBase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedSignature {
     /// The signature base.
-    pub base: String,
+    pub base: Base,
     /// The signature's bytes.
     pub signature: Vec<u8>,
     /// Its parameters.
@@ -265,7 +298,7 @@ impl BaseWriter {
         let value = self.input.strip_prefix(LABEL).unwrap_or_default();
         self.base.push_str("\"@signature-params\": ");
         self.base.push_str(value);
-        SignatureBase { base: self.base, input: self.input }
+        SignatureBase { base: Base::new(self.base), input: self.input }
     }
 }
 
@@ -355,6 +388,7 @@ impl<'h> Input<'h> {
         }
         base.push_str("\"@signature-params\": ");
         base.push_str(self.raw);
+        let base = Base::new(base);
         Ok(ReceivedSignature { base, signature: self.signature, parameters: self.parameters })
     }
 }

@@ -291,10 +291,10 @@ pub fn check_bytes(
     key: &PublicKey,
     roots: &VerifiedRoots,
 ) -> Result<(), BytesRefusal> {
-    let (base, signature) = (received.base.as_bytes(), received.signature.as_slice());
+    let (base, signature) = (&received.base, received.signature.as_slice());
     let verified = match (received.parameters.algorithm, key.algorithm()) {
-        (batch::ALGORITHM, Algorithm::Ed25519) => batch::verify(key, base, signature, roots),
-        (name, algorithm) if name == algorithm.name() => key.verify(base, signature),
+        (batch::ALGORITHM, Algorithm::Ed25519) => batch::verify(key, base.leaf(), signature, roots),
+        (name, algorithm) if name == algorithm.name() => key.verify(base.as_bytes(), signature),
         _ => return Err(BytesRefusal::Algorithm),
     };
     verified.map_err(|_| BytesRefusal::Signature)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use hub_core::signature::Base;
 use hub_core::signature::kept::{self, Context, Signed};
 use hub_messagelog::vault::{Class, Vault, VaultError};
 use hub_messagelog::{Entry, IndexKeys, IndexKind, LogReceipt, MessageLog, PendingReceipt};
@@ -85,7 +86,7 @@ impl Journal {
         let mut attachment = Bytes::new();
         if let Some(kept) = kept {
             let Signed { base, signature } = kept.message;
-            record.signed = Some(record::signed(base, signature));
+            record.signed = Some(record::signed(base.leaf(), signature));
             let body = kept.body.filter(|body| body.len() <= self.keep_bodies_bytes);
             let exchange = record.exchange.as_deref().unwrap_or_default().as_bytes();
             let message = kept::write(kept.message, &Context::new(record, kept.request));
@@ -172,16 +173,17 @@ fn read_evidence(
         None => kept::read(kept, &Context::new(record, None))?,
         Some((asked, request)) => {
             let signature = from_base64(&request.signature)?;
-            let request = Signed { base: &request.base, signature: &signature };
+            let base = Base::new(request.base.clone());
+            let request = Signed { base: &base, signature: &signature };
             kept::read(kept, &Context::new(&record.completed_by(asked), Some(request)))?
         }
     };
     // The base is made of several pieces: the record tells whether it is the one that was signed.
-    if record.signed != Some(record::signed(&base, signature)) {
+    if record.signed != Some(record::signed(base.leaf(), signature)) {
         return None;
     }
     let body = (*has_body == 1).then(|| base64(body));
-    Some(SignedMessage { base, body, signature: base64(signature) })
+    Some(SignedMessage { base: base.to_string(), body, signature: base64(signature) })
 }
 
 /// `Koprik-Receipt`: which log, which place, which exchange.

@@ -8,6 +8,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use hub_core::batch::{self, BATCH_MAX_COUNT, Batch};
+use hub_core::signature::Base;
 use pki::signer::SigningKey;
 use pki::trust::Algorithm;
 use schemas::digest::Sha256;
@@ -58,15 +59,14 @@ impl MemberSigner {
     ///
     /// # Errors
     /// [`NotSigned`] when the machine gives no randomness or the key fails; the log has the reason.
-    pub(crate) async fn sign(&self, base: &str) -> Result<Vec<u8>, NotSigned> {
+    pub(crate) async fn sign(&self, base: &Base) -> Result<Vec<u8>, NotSigned> {
         if self.key.algorithm() != Algorithm::Ed25519 {
             return self.sign_bytes(base.as_bytes());
         }
         let (reply, signed) = oneshot::channel();
-        let leaf = batch::leaf_of(base.as_bytes());
         let leads = {
             let mut waiting = self.lock();
-            waiting.messages.push((leaf, reply));
+            waiting.messages.push((base.leaf(), reply));
             !std::mem::replace(&mut waiting.led, true)
         };
         if leads {
@@ -141,6 +141,10 @@ mod tests {
 
     use super::*;
 
+    fn base(text: &str) -> Base {
+        Base::new(text.to_owned())
+    }
+
     fn signer(algorithm: Algorithm) -> Arc<MemberSigner> {
         let key = SigningKey::ephemeral(algorithm).unwrap();
         Arc::new(MemberSigner::new(key, Sha256::of(b"certificate")))
@@ -153,7 +157,7 @@ mod tests {
         for nth in 0..500 {
             let signer = signer.clone();
             tasks.spawn(async move {
-                let base = format!("base {nth}");
+                let base = Base::new(format!("base {nth}"));
                 let signature = signer.sign(&base).await.unwrap();
                 (base, signature)
             });
@@ -163,7 +167,7 @@ mod tests {
         while let Some(done) = tasks.join_next().await {
             let (base, signature) = done.unwrap();
             let key = signer.key.public_key();
-            assert_eq!(batch::verify(key, base.as_bytes(), &signature, &roots), Ok(()));
+            assert_eq!(batch::verify(key, base.leaf(), &signature, &roots), Ok(()));
             shared += usize::from(signature.len() > 68);
         }
         assert!(shared > 0, "no two messages shared a root");
@@ -171,26 +175,27 @@ mod tests {
 
     #[tokio::test]
     async fn message_alone_has_no_path() {
-        let signature = signer(Algorithm::Ed25519).sign("alone").await.unwrap();
+        let signature = signer(Algorithm::Ed25519).sign(&base("alone")).await.unwrap();
         assert_eq!(signature.len(), 68);
     }
 
     #[tokio::test]
     async fn leader_that_is_dropped_signs_for_the_others() {
         let signer = signer(Algorithm::Ed25519);
-        let mut leader = Box::pin(signer.sign("leader"));
-        let mut follower = Box::pin(signer.sign("follower"));
+        let [first, second] = ["leader", "follower"].map(base);
+        let mut leader = Box::pin(signer.sign(&first));
+        let mut follower = Box::pin(signer.sign(&second));
         assert!(futures_util::poll!(&mut leader).is_pending());
         assert!(futures_util::poll!(&mut follower).is_pending());
         drop(leader);
         assert!(follower.await.is_ok());
-        assert!(signer.sign("next").await.is_ok());
+        assert!(signer.sign(&base("next")).await.is_ok());
     }
 
     #[tokio::test]
     async fn other_algorithms_sign_each_message_plainly() {
         let signer = signer(Algorithm::EcdsaP256);
-        let signature = signer.sign("base").await.unwrap();
+        let signature = signer.sign(&base("base")).await.unwrap();
         assert_eq!(signer.key.public_key().verify(b"base", &signature), Ok(()));
         assert_eq!(signer.algorithm(), "ecdsa-p256-sha256");
     }

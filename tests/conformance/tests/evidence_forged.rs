@@ -99,7 +99,7 @@ impl Forge {
             let base = bound(base, &request_signature);
             let signature = self.sign(nth, &base);
             if let Some(record) = parts.records.get_mut(nth) {
-                record.signed = Some(record::signed(&base, &signature));
+                record.signed = Some(record::signed(leaf_hash(base.as_bytes()), &signature));
             }
             file.messages[nth].base = base;
             file.messages[nth].signature = base64(&signature);
@@ -129,7 +129,7 @@ impl Forge {
             return key.sign(base.as_bytes()).unwrap();
         }
         // The second of three, so that the path has two hashes.
-        let leaves = [b"first", base.as_bytes(), b"third"].map(batch::leaf_of);
+        let leaves = [b"first", base.as_bytes(), b"third"].map(leaf_hash);
         let batch = Batch::new(leaves.to_vec());
         let root = key.sign(&batch.to_sign()).unwrap();
         batch.signatures(root.as_slice().try_into().unwrap()).remove(1)

@@ -29,7 +29,7 @@ use schemas::encoding::{base64, from_base64};
 use schemas::record::Record;
 use uuid::Uuid;
 
-use super::{ALGORITHMS, BOUND, BaseWriter, Parameters, REQ, ReadBase, signature_value};
+use super::{ALGORITHMS, BOUND, Base, BaseWriter, Parameters, REQ, ReadBase, signature_value};
 use crate::headers;
 
 /// Names by their number; new ones go to the end, and never beyond 31.
@@ -80,7 +80,7 @@ const BASE64: u8 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed<'a> {
     /// The signature base.
-    pub base: &'a str,
+    pub base: &'a Base,
     /// The signature's bytes.
     pub signature: &'a [u8],
 }
@@ -92,8 +92,8 @@ pub struct Context<'a> {
     request: Option<(ReadBase<'a>, &'a [u8])>,
 }
 
-impl<'a> From<&'a (String, Vec<u8>)> for Signed<'a> {
-    fn from((base, signature): &'a (String, Vec<u8>)) -> Self {
+impl<'a> From<&'a (Base, Vec<u8>)> for Signed<'a> {
+    fn from((base, signature): &'a (Base, Vec<u8>)) -> Self {
         Self { base, signature }
     }
 }
@@ -231,17 +231,17 @@ fn uuid_of(text: &str) -> Option<Uuid> {
 /// Base and signature of a message, and what stands behind them; `None` when the bytes are not one that
 /// [`write`] made.
 #[must_use]
-pub fn read<'k>(kept: &'k [u8], context: &Context<'_>) -> Option<(String, &'k [u8], &'k [u8])> {
+pub fn read<'k>(kept: &'k [u8], context: &Context<'_>) -> Option<(Base, &'k [u8], &'k [u8])> {
     let mut rest = kept;
     let base = read_base(&mut rest, context)?;
     let signature = read_bytes(&mut rest)?;
     Some((base, signature, rest))
 }
 
-fn read_base(rest: &mut &[u8], context: &Context<'_>) -> Option<String> {
+fn read_base(rest: &mut &[u8], context: &Context<'_>) -> Option<Base> {
     if let [TEXT_FORM, text @ ..] = *rest {
         *rest = text;
-        return read_text(rest).map(ToOwned::to_owned);
+        return read_text(rest).map(|text| Base::new(text.to_owned()));
     }
     let Components { components, parameters } = Components::read(rest, context)?;
     let mut writer = BaseWriter::new(2048);

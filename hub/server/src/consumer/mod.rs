@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::Request;
 use hub_core::headers;
+use hub_core::signature::Base;
 use hub_core::signature::kept::Signed;
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
@@ -65,7 +66,7 @@ struct Trail {
     exchange: String,
     watch: Stopwatch,
     record: Record,
-    signed: Option<(String, Vec<u8>)>,
+    signed: Option<(Base, Vec<u8>)>,
 }
 
 /// Carries out one exchange for a caller.

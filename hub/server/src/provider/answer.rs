@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::request::Parts;
+use hub_core::signature::Base;
 use hub_core::signature::kept::Signed;
 use hub_core::target::Target;
 use hub_core::{headers, signature, verification};
@@ -66,7 +67,7 @@ pub(super) fn answer_headers(
 /// An answer with its signature.
 pub(super) struct SignedAnswer {
     pub(super) headers: HeaderMap,
-    pub(super) base: String,
+    pub(super) base: Base,
     pub(super) signature: Vec<u8>,
 }
 

@@ -14,8 +14,8 @@ use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::headers;
 use hub_core::policy::Permit;
-use hub_core::signature::RequestParts;
 use hub_core::signature::kept::Signed;
+use hub_core::signature::{Base, RequestParts};
 use hub_core::target::Target;
 use hub_core::verification::{self, Grounds, RegisteredPeer, VerifiedRequest};
 use hyper::body::Incoming;
@@ -37,7 +37,7 @@ use crate::state::Hub;
 struct Trail {
     watch: Stopwatch,
     record: Record,
-    signed: Option<(String, Vec<u8>)>,
+    signed: Option<(Base, Vec<u8>)>,
 }
 
 /// Carries out one exchange for another security server.

@@ -73,7 +73,7 @@ pub fn sign_batch(
     for request in &mut *requests {
         let base = signature::request_base(&parts(request), &parameters)?;
         set(request.headers_mut(), headers::SIGNATURE_INPUT, &base.input)?;
-        leaves.push(batch::leaf_of(base.base.as_bytes()));
+        leaves.push(base.base.leaf());
     }
     let batch = Batch::new(leaves);
     let root = keys.key.sign(&batch.to_sign())?;
