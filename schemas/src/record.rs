@@ -40,7 +40,7 @@ pub enum Side {
 }
 
 /// One record. Absent fields are left out of the JSON; an answer's record leaves to its request's what that
-/// one says of the call ([`Record::leave_to_request`]).
+/// one says of the call ([`Record::leaving_to_request`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -165,21 +165,39 @@ impl Record {
         self.body.or_else(|| (self.body_bytes == Some(0)).then(|| Sha256::of(b"")))
     }
 
-    /// Clears what an answer's record leaves to its request's: what the call was, as far as this side knew
-    /// it when the request was recorded.
-    pub fn leave_to_request(&mut self) {
-        (self.message, self.user) = (None, None);
+    /// An answer's record as it is logged: without what it leaves to its request's, which is what the call was,
+    /// as far as this side knew it when the request was recorded.
+    #[must_use]
+    pub fn leaving_to_request(&self) -> Self {
+        let mut left = self.clone();
+        (left.message, left.user) = (None, None);
         // The consumer's hub hears of the decision with the answer only.
-        if self.side == Side::Provider {
-            (self.endpoint, self.grant, self.legal_basis) = (None, None, None);
-            (self.peer, self.purpose) = (None, None);
-            self.subjects.clear();
+        if left.side == Side::Provider {
+            (left.endpoint, left.grant, left.legal_basis) = (None, None, None);
+            (left.peer, left.purpose) = (None, None);
+            left.subjects.clear();
         }
+        left
     }
 
-    /// The record with what it leaves to `request`, the record of the request in the same log.
+    /// Whether it is of an answer to this request. Of several such requests in a log, as a peer could bring about that
+    /// uses an id again, an answer's is the nearest before it.
     #[must_use]
-    pub fn completed_by(&self, request: &Self) -> Self {
+    pub fn answers(&self, request: &Self) -> bool {
+        self.kind == Kind::Answer && request.kind == Kind::Request && self.call() == request.call()
+    }
+
+    fn call(&self) -> (Side, [Option<&str>; 3]) {
+        (self.side, [&self.exchange, &self.client, &self.service].map(Option::as_deref))
+    }
+
+    /// An answer's record with what it leaves to `request`, the record of its request in the same log; `None` when
+    /// that is another's.
+    #[must_use]
+    pub fn completed_by(&self, request: &Self) -> Option<Self> {
+        if !self.answers(request) {
+            return None;
+        }
         let (mut whole, asked) = (self.clone(), request.clone());
         whole.endpoint = whole.endpoint.or(asked.endpoint);
         whole.grant = whole.grant.or(asked.grant);
@@ -191,7 +209,7 @@ impl Record {
         if whole.subjects.is_empty() {
             whole.subjects = asked.subjects;
         }
-        whole
+        Some(whole)
     }
 
     /// The canonical JSON that becomes the leaf.
@@ -280,14 +298,48 @@ mod tests {
         for side in [Side::Consumer, Side::Provider] {
             let whole = Record { side, ..full() };
             let request = Record { kind: Kind::Request, ..whole.clone() };
-            let mut answer = whole.clone();
-            answer.leave_to_request();
+            let answer = whole.leaving_to_request();
             assert!(answer.to_leaf().len() < whole.to_leaf().len());
-            assert_eq!(answer.completed_by(&request), whole);
-            assert_eq!(whole.completed_by(&answer), whole, "what it says itself counts");
+            assert_eq!(answer.completed_by(&request), Some(whole.clone()));
+            let unlike = Record { purpose: Some("another".into()), ..request };
+            assert_eq!(whole.completed_by(&unlike), Some(whole), "what it says itself counts");
             assert_eq!(answer.subjects.is_empty(), side == Side::Provider);
             assert!(answer.client.is_some() && answer.service.is_some(), "who asked whom");
         }
+    }
+
+    #[test]
+    fn another_calls_request_completes_no_answer() {
+        let answer = full();
+        let request = Record { kind: Kind::Request, ..full() };
+        let others = [
+            full(),
+            Record { side: Side::Consumer, ..request.clone() },
+            Record { exchange: None, ..request.clone() },
+            Record { client: Some("UZ/GOV/NASP/other".into()), ..request.clone() },
+            Record { service: None, ..request.clone() },
+        ];
+        assert!(answer.answers(&request));
+        assert_eq!(others.map(|other| answer.completed_by(&other)), [const { None }; 5]);
+        assert!(!request.answers(&request), "a request is no answer");
+    }
+
+    /// The vectors of `hub/docs/log.md`, over the messages of `hub/docs/batch-signatures.md`.
+    #[test]
+    fn what_a_record_says_of_a_message_is_what_the_document_says() {
+        let (signatures, document) = (
+            include_str!("../../hub/docs/batch-signatures.md"),
+            include_str!("../../hub/docs/log.md"),
+        );
+        let mut rows = 0;
+        for row in signatures.lines().filter(|line| line.starts_with("| `\"@method\": GET")) {
+            let cells: Vec<&str> = row.split('`').collect();
+            let leaf = crate::tlog::merkle::leaf_hash(cells[1].as_bytes());
+            let signed = signed(leaf, &crate::encoding::from_hex(cells[3]).unwrap());
+            assert!(document.contains(&format!("| `{}` | `{signed}` |", cells[1])), "{signed}");
+            rows += 1;
+        }
+        assert_eq!(rows, 3);
     }
 
     #[test]

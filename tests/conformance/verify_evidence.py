@@ -226,6 +226,7 @@ def verify(data, anchor, say):
         need(record["configuration"] == configuration["version"], "... another configuration")
         own = client if record["side"] == "consumer" else service[:4]
         need(record["side"] != "hub" and own in clients, "the log's server serves neither side")
+    need(len({record["side"] for record in records}) == 1, "the records are of both sides")
     return server, size, seen, existed, file
 
 

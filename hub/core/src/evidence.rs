@@ -360,6 +360,7 @@ impl<'f> Messages<'f> {
     ) -> Result<(), EvidenceRefusal> {
         let refuse = refuse(Step::Agreement);
         let exchange = self.request.base.value(headers::REQUEST_ID);
+        let side = self.records.first().map(|(_, record)| record.side);
         for (_, record) in self.records {
             let same_exchange = record.exchange.as_deref() == exchange
                 && record.client.as_deref() == Some(self.client.as_str())
@@ -379,6 +380,9 @@ impl<'f> Messages<'f> {
             if !server.is_some_and(|server| server.clients.contains(own)) {
                 return Err(refuse("the log's server serves neither client nor provider"));
             }
+        }
+        if self.records.iter().any(|(_, record)| Some(record.side) != side) {
+            return Err(refuse("the records are of both sides"));
         }
         let Some(answer) = &self.answer else { return Ok(()) };
         let status = self.record(1, Step::Agreement)?.status.map(|status| status.to_string());

@@ -87,6 +87,8 @@ pub struct PendingReceipt(Result<OnItsWay, LogError>);
 
 struct OnItsWay {
     reply: oneshot::Receiver<Result<LogReceipt, LogError>>,
+    /// A receipt that came while its owner asked for a failure.
+    receipt: Option<LogReceipt>,
     committer: Arc<Committer>,
 }
 
@@ -99,11 +101,22 @@ impl PendingReceipt {
         reply: oneshot::Receiver<Result<LogReceipt, LogError>>,
         committer: Arc<Committer>,
     ) -> Self {
-        Self(Ok(OnItsWay { reply, committer }))
+        Self(Ok(OnItsWay { reply, receipt: None, committer }))
     }
 
     pub(crate) fn refused(error: LogError) -> Self {
         Self(Err(error))
+    }
+
+    /// Why the record is not stored, if that is known by now: what depends on it need not begin.
+    pub fn failure(&mut self) -> Option<LogError> {
+        if let Ok(on_its_way) = &mut self.0 {
+            match on_its_way.answer()? {
+                Ok(receipt) => on_its_way.receipt = Some(receipt),
+                Err(error) => self.0 = Err(error),
+            }
+        }
+        self.0.as_ref().err().cloned()
     }
 
     async fn durable(self) -> Result<LogReceipt, LogError> {
@@ -141,6 +154,9 @@ impl fmt::Debug for PendingReceipt {
 impl OnItsWay {
     /// The answer if it is here.
     fn answer(&mut self) -> Option<Result<LogReceipt, LogError>> {
+        if let Some(receipt) = self.receipt.take() {
+            return Some(Ok(receipt));
+        }
         match self.reply.try_recv() {
             Ok(answer) => Some(answer),
             Err(oneshot::error::TryRecvError::Empty) => None,

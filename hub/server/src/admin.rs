@@ -3,10 +3,10 @@
 //! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
 //! directory. Taking evidence out is an act, and acts are records (promise P3).
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, Query as UrlQuery, Request, State};
 use axum::http::{StatusCode, header};
@@ -14,7 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use hub_messagelog::{IndexKey, IndexKind, LogError, Query};
+use hub_messagelog::{IndexKey, IndexKind, LogError, MessageLog, Order, Query};
 use hub_witness::Alarm;
 use ring::rand::SecureRandom as _;
 use schemas::clock::UnixMillis;
@@ -232,39 +232,56 @@ async fn records(
         found = find(&hub, Query { key: made_from, ..query.clone() }).await?;
     }
     if found.is_empty() {
-        let said_once = query.key.as_ref().is_some_and(|key| is_said_once(key.kind));
-        found = find(&hub, query).await?;
-        if said_once {
-            found = with_their_exchanges(&hub, found).await?;
-        }
+        found = find_whole(&hub, query).await?;
     }
     Ok(list(&hub, &found))
 }
 
-/// Whether an answer's record may leave this to its request's, so that a search finds only one of them.
-fn is_said_once(kind: IndexKind) -> bool {
-    matches!(kind, IndexKind::Request | IndexKind::Subject | IndexKind::Purpose)
-}
+/// Longer than an exchange takes from its request's record to its answer's.
+const EXCHANGE_MAX: Duration = Duration::from_secs(3_600);
 
-/// The records with the others of their exchanges, newest first.
-async fn with_their_exchanges(hub: &Hub, found: Vec<Found>) -> Result<Vec<Found>, Fault> {
+/// What a search finds, newest first. With what answers leave to their requests it finds the requests, and their
+/// answers come along: as many records, and within the same time, as if each said it itself.
+async fn find_whole(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
+    let said_once = [IndexKind::Request, IndexKind::Subject, IndexKind::Purpose];
+    if !query.key.as_ref().is_some_and(|key| said_once.contains(&key.kind)) {
+        return find(hub, query).await;
+    }
+    let earlier = Query { from: query.from.minus(EXCHANGE_MAX), ..query.clone() };
+    let found = find(hub, earlier).await?;
     let log = hub.journal.log.clone();
     blocking(move || {
-        let exchanges = found.iter().filter_map(|found| found.record.exchange.clone());
-        let exchanges: BTreeSet<String> = exchanges.collect();
-        let mut all: BTreeMap<u64, Found> =
-            found.into_iter().map(|found| (found.index, found)).collect();
-        for exchange in exchanges {
-            let key = IndexKey::new(IndexKind::Exchange, exchange);
-            for index in log.find(&Query::by_key(key))? {
-                if let Entry::Vacant(missing) = all.entry(index) {
-                    missing.insert(read(&log, index)?);
-                }
+        let mut all = BTreeMap::new();
+        for found in found {
+            if let Some(answer) = answer_to(&log, &found)? {
+                all.insert(answer.index, answer);
             }
+            all.insert(found.index, found);
         }
-        Ok(all.into_values().rev().collect())
+        let within = |found: &Found| (query.from..=query.to).contains(&found.record.time);
+        Ok(all.into_values().rev().filter(within).take(query.limit).collect())
     })
     .await
+}
+
+/// The answer to a request's record, if it has one.
+fn answer_to(log: &MessageLog, request: &Found) -> Result<Option<Found>, LogError> {
+    let asked = &request.record;
+    let Some(exchange) = asked.exchange.clone().filter(|_| asked.kind == Kind::Request) else {
+        return Ok(None);
+    };
+    let by_exchange = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
+    let query = Query { order: Order::OldestFirst, ..by_exchange };
+    for index in log.find(&query)?.into_iter().filter(|index| *index > request.index) {
+        let next = read(log, index)?;
+        if next.record.answers(asked) {
+            return Ok(Some(next));
+        }
+        if next.record.kind == Kind::Request && next.record.side == asked.side {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
@@ -303,7 +320,7 @@ pub(crate) async fn find(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fau
     blocking(move || log.find(&query)?.into_iter().map(|index| read(&log, index)).collect()).await
 }
 
-fn read(log: &hub_messagelog::MessageLog, index: u64) -> Result<Found, LogError> {
+fn read(log: &MessageLog, index: u64) -> Result<Found, LogError> {
     let stored = log.read(index)?;
     // Safe because: the log holds only leaves that this hub wrote; a foreign one shows as an act.
     let record = Record::from_leaf(&stored.leaf).unwrap_or_else(|_| {
@@ -327,8 +344,7 @@ async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> A
     if found.is_empty()
         && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
     {
-        found = find(&hub, by(IndexKind::Request, message.as_str().to_owned())).await?;
-        found = with_their_exchanges(&hub, found).await?;
+        found = find_whole(&hub, by(IndexKind::Request, message.as_str().to_owned())).await?;
     }
     if found.is_empty() {
         return Err(not_found("no exchange of this hub has this id"));

@@ -15,7 +15,7 @@ use hub_messagelog::{IndexKey, IndexKind, Order, Query};
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
 use schemas::problem::ProblemCode;
-use schemas::record::{Kind, Record, Side};
+use schemas::record::{Kind, Side};
 use schemas::tlog::{Note, WitnessPolicy};
 use serde::Deserialize;
 
@@ -31,6 +31,8 @@ use crate::witness;
 pub(crate) struct EvidenceQuery {
     /// Where a hub stands on both sides of an exchange; the side of the first record when left out.
     side: Option<Side>,
+    /// Where an id stands on several exchanges, the one that this record is of.
+    index: Option<u64>,
 }
 
 /// The evidence file of an exchange.
@@ -43,8 +45,9 @@ pub(crate) async fn file(
     // Oldest first: no number of later records under this id hides the exchange itself.
     let mut found = find(&hub, Query { order: Order::OldestFirst, ..by_exchange }).await?;
     found.sort_by_key(|found| found.index);
-    let side = asked.side.or(found.first().map(|found| found.record.side));
-    let kept = belonging(&found, side.unwrap_or(Side::Consumer));
+    let named = asked.index.and_then(|index| found.iter().find(|found| found.index == index));
+    let side = asked.side.or(named.or(found.first()).map(|found| found.record.side));
+    let kept = belonging(&found, side.unwrap_or(Side::Consumer), asked.index);
     let last = kept.last().ok_or_else(|| not_found("no exchange of this hub has this id"))?;
     let version = last
         .record
@@ -138,29 +141,48 @@ fn fault(absent: &Absent, index: u64) -> Fault {
     Fault(StatusCode::GONE, text)
 }
 
-/// The records on one side that belong together, in the log's order.
-fn belonging(found: &[Found], side: Side) -> Vec<&Found> {
-    let own = || found.iter().filter(|found| found.record.side == side);
-    let replayed = |record: &Record| record.outcome == ProblemCode::Replayed.as_str();
-    let Some(request) = own().find(|found| found.record.kind == Kind::Request) else {
-        let refusal = |sealed: bool| {
-            let of_kind = own().filter(|found| found.record.kind == Kind::Refusal);
-            of_kind.filter(|found| !sealed || !found.sealed.is_empty()).take(1).collect::<Vec<_>>()
-        };
-        let signed = refusal(true);
-        return if signed.is_empty() { refusal(false) } else { signed };
+/// The records on one side that belong together, in the log's order: an accepted request with its answer or its
+/// refusal, or else a refusal alone. Where a peer has used an id again it is the exchange of the record at `index`, or
+/// the first that was answered.
+fn belonging(found: &[Found], side: Side, index: Option<u64>) -> Vec<&Found> {
+    let own: Vec<&Found> = found.iter().filter(|found| found.record.side == side).collect();
+    let accepted = own.chunk_by(|_, next| next.record.kind != Kind::Request);
+    let mut exchanges = accepted.filter_map(request_and_end);
+    let holds = |exchange: &[&Found], index| exchange.iter().any(|found| found.index == index);
+    let answered = |exchange: &[&Found]| exchange.iter().any(|f| f.record.kind == Kind::Answer);
+    let chosen = match index {
+        Some(index) => exchanges.find(|exchange| holds(exchange, index)),
+        None => {
+            let all: Vec<_> = exchanges.collect();
+            all.iter().find(|exchange| answered(exchange)).or(all.first()).cloned()
+        }
     };
-    let after = || own().filter(|found| found.index > request.index);
-    let answer = after().find(|found| found.record.kind == Kind::Answer);
+    chosen.unwrap_or_else(|| {
+        let wanted = |found: &&&Found| index.is_none_or(|index| found.index == index);
+        let refusals = own.iter().filter(|found| found.record.kind == Kind::Refusal);
+        let mut refusals = refusals.filter(wanted).copied();
+        let first = refusals.next();
+        let signed = first.into_iter().chain(refusals).find(|found| !found.sealed.is_empty());
+        signed.or(first).into_iter().collect()
+    })
+}
+
+/// A request and what ended it, from the records of one side and id that begin with it; `None` where they do not.
+fn request_and_end<'f>(records: &[&'f Found]) -> Option<Vec<&'f Found>> {
+    let (request, after) = records.split_first()?;
+    if request.record.kind != Kind::Request {
+        return None;
+    }
+    let answer = after.iter().find(|found| found.record.answers(&request.record));
     let refusal = || {
-        after().find(|found| {
+        after.iter().find(|found| {
             let record = &found.record;
             record.kind == Kind::Refusal
                 && record.signed == request.record.signed
-                && !replayed(record)
+                && record.outcome != ProblemCode::Replayed.as_str()
         })
     };
-    [Some(request), answer.or_else(refusal)].into_iter().flatten().collect()
+    Some([Some(request), answer.or_else(refusal)].into_iter().flatten().copied().collect())
 }
 
 #[cfg(test)]
@@ -168,6 +190,7 @@ mod tests {
     use super::*;
     use schemas::clock::UnixMillis;
     use schemas::digest::Sha256;
+    use schemas::record::Record;
 
     fn found(index: u64, kind: Kind, side: Side, outcome: &str, base: Option<&[u8]>) -> Found {
         let mut record = Record::new(kind, side, UnixMillis(index), outcome);
@@ -177,7 +200,29 @@ mod tests {
     }
 
     fn indexes(found: &[Found], side: Side) -> Vec<u64> {
-        belonging(found, side).into_iter().map(|found| found.index).collect()
+        belonging(found, side, None).into_iter().map(|found| found.index).collect()
+    }
+
+    fn indexes_at(found: &[Found], index: u64) -> Vec<u64> {
+        let kept = belonging(found, Side::Provider, Some(index));
+        kept.into_iter().map(|found| found.index).collect()
+    }
+
+    #[test]
+    fn an_id_that_was_used_again_gives_the_exchange_that_is_asked_for() {
+        use Side::Provider;
+        let request = |index, base| found(index, Kind::Request, Provider, "ok", Some(base));
+        let answer = |index| found(index, Kind::Answer, Provider, "ok", Some(b"a"));
+        let refused = |index, base| found(index, Kind::Refusal, Provider, "down", Some(base));
+        let list =
+            [request(1, b"q"), refused(2, b"q"), request(3, b"r"), answer(4), request(5, b"s")];
+        assert_eq!(indexes(&list, Provider), [3, 4], "the first that was answered");
+        for (at, exchange) in [(1, [1, 2]), (2, [1, 2]), (3, [3, 4]), (4, [3, 4])] {
+            assert_eq!(indexes_at(&list, at), exchange);
+        }
+        assert_eq!(indexes_at(&list, 5), [5]);
+        assert!(indexes_at(&list, 6).is_empty());
+        assert_eq!(indexes(&[request(1, b"q"), request(3, b"r")], Provider), [1]);
     }
 
     #[test]

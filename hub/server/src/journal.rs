@@ -30,7 +30,8 @@ pub(crate) struct Journal {
     keep_bodies_bytes: usize,
 }
 
-/// A message to keep as evidence, and the request where it is an answer.
+/// A message to keep as evidence, and the request where it is an answer. What is sealed: a byte that says whether the
+/// body follows, the message ([`kept`]), the body.
 pub(crate) struct Kept<'a> {
     pub(crate) message: Signed<'a>,
     pub(crate) request: Option<Signed<'a>>,
@@ -67,8 +68,8 @@ impl Journal {
 
     /// Submits a record with its evidence; it is durable when the receipt resolves.
     ///
-    /// The record's commitments to message and evidence are filled in here, and what an answer's record
-    /// leaves to its request's is cleared.
+    /// The record's commitments to message and evidence are filled in here. What an answer's record leaves to its
+    /// request's is not logged.
     pub(crate) fn submit(&self, record: &mut Record, kept: Option<Kept<'_>>) -> PendingReceipt {
         self.log.submit(self.entry(record, kept))
     }
@@ -100,10 +101,12 @@ impl Journal {
                 attachment = sealed.into();
             }
         }
-        if record.kind == Kind::Answer {
-            record.leave_to_request();
-        }
-        Entry { leaf: record.to_leaf().into(), attachment }
+        // The caller keeps the whole record: should the log refuse it, the refusal's says all.
+        let leaf = match record.kind {
+            Kind::Answer => record.leaving_to_request().to_leaf(),
+            _ => record.to_leaf(),
+        };
+        Entry { leaf: leaf.into(), attachment }
     }
 
     /// The evidence beside a record; an answer's needs that of its request.
@@ -175,7 +178,7 @@ fn read_evidence(
             let signature = from_base64(&request.signature)?;
             let base = Base::new(request.base.clone());
             let request = Signed { base: &base, signature: &signature };
-            kept::read(kept, &Context::new(&record.completed_by(asked), Some(request)))?
+            kept::read(kept, &Context::new(&record.completed_by(asked)?, Some(request)))?
         }
     };
     // The base is made of several pieces: the record tells whether it is the one that was signed.
@@ -239,3 +242,6 @@ pub fn index_keys(leaf: &[u8]) -> IndexKeys {
     }
     keys
 }
+
+#[cfg(test)]
+mod tests;

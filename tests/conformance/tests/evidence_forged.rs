@@ -285,6 +285,12 @@ async fn configurations_that_say_something_else_are_judged_alike() {
     judge(CONFIGURATIONS, &Exchanges::carried().await);
 }
 
+/// The log's server has client and provider behind it.
+fn serve_both(parts: &mut Parts) {
+    let provider = parts.configuration.content.servers[1].clients.clone();
+    parts.configuration.content.servers[0].clients.extend(provider);
+}
+
 const RECORDS: &[(&str, bool, Change)] = &[
     ("another outcome and purpose", true, |parts| {
         parts.records[1].outcome = "odd \u{7f}\u{1}\"\\\n§".to_owned();
@@ -303,6 +309,11 @@ const RECORDS: &[(&str, bool, Change)] = &[
     }),
     ("no configuration", false, |parts| parts.records[0].configuration = None),
     ("the other side", false, |parts| parts.records[0].side = Side::Provider),
+    ("a log of both sides", true, serve_both),
+    ("a log of both sides, a record of each", false, |parts| {
+        serve_both(parts);
+        parts.records[1].side = Side::Provider;
+    }),
     ("no side", false, |parts| parts.records[1].side = Side::Hub),
     ("another status", false, |parts| parts.records[1].status = Some(404)),
     ("no status", false, |parts| parts.records[1].status = None),

@@ -21,10 +21,10 @@ pub fn recorded(log: &MessageLog) -> Vec<Record> {
         // A hub may stand on both sides of an exchange.
         let exchange = (record.exchange.clone(), record.side == Side::Consumer);
         match record.kind {
-            Kind::Request => drop(requests.entry(exchange).or_insert_with(|| record.clone())),
+            Kind::Request => drop(requests.insert(exchange, record.clone())),
             Kind::Answer => {
                 let request = requests.get(&exchange).expect("a request before its answer");
-                return record.completed_by(request);
+                return record.completed_by(request).expect("the request of this answer");
             }
             Kind::Refusal | Kind::Act => {}
         }

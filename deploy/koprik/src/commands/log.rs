@@ -80,17 +80,18 @@ pub(crate) struct Prove {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// The exchange whose evidence file is written.
-    #[arg(long, value_name = "ID", conflicts_with = "index", required_unless_present = "index")]
+    #[arg(long, value_name = "ID", required_unless_present = "index")]
     exchange: Option<String>,
     /// Where the evidence file goes; standard output when left out.
     #[arg(long, short, value_name = "FILE", requires = "exchange")]
     output: Option<PathBuf>,
-    /// The record whose inclusion proof is printed.
+    /// The record whose inclusion proof is printed; with an exchange's id that was used again, the record of the
+    /// exchange that is meant.
     #[arg(long)]
     index: Option<u64>,
     /// Where a receipt of that record is written instead (C2SP tlog-proof): the record, its place and
     /// the checkpoint, to be verified with the log's key alone.
-    #[arg(long, value_name = "FILE", requires = "index")]
+    #[arg(long, value_name = "FILE", requires = "index", conflicts_with = "exchange")]
     tlog_proof: Option<PathBuf>,
 }
 
@@ -183,7 +184,7 @@ impl Alarms {
 impl Prove {
     async fn run(self, json: bool) -> anyhow::Result<()> {
         let admin = Admin::of(&self.config)?;
-        if let Some(index) = self.index {
+        if let (None, Some(index)) = (&self.exchange, self.index) {
             let proof = admin.json(&format!("/v1/proof/inclusion?index={index}")).await?;
             if let Some(path) = self.tlog_proof {
                 std::fs::write(&path, receipt::make(&proof)?.to_string())
@@ -203,7 +204,8 @@ impl Prove {
             return Ok(());
         }
         let exchange = self.exchange.unwrap_or_default();
-        let file = admin.bytes(&format!("/v1/evidence/{exchange}")).await?;
+        let index = self.index.map(|index| format!("?index={index}")).unwrap_or_default();
+        let file = admin.bytes(&format!("/v1/evidence/{exchange}{index}")).await?;
         match self.output {
             None => output::bytes(&file)?,
             Some(path) => {

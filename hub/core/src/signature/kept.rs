@@ -10,9 +10,10 @@
 //! | 1 | form: 0 text; 1 components; 2 components, then what binds the answer to its request ([`BOUND`]) |
 //! | form 0 | length and bytes of the base |
 //! | forms 1, 2 | `created`, `expires` less `created`, algorithm (1 byte), key id (32 bytes), number of components, components |
-//! | | length and bytes of the signature |
+//! | all | length and bytes of the signature |
 //!
-//! A component is a byte, name × 8 + value, with the name's place in [`NAMES`] or 31 (length and bytes follow), then the value:
+//! What is written here is read years later: it never changes, nor do the algorithms' places, [`BOUND`] and
+//! [`headers::encode_text`]. A component is a byte, name × 8 + value, with the name's place in [`NAMES`] or 31 (length and bytes follow), then the value:
 //!
 //! | value | what follows |
 //! |---|---|

@@ -78,7 +78,7 @@ impl Maker {
             requests
         } else {
             record.kind = Kind::Answer;
-            record.leave_to_request();
+            record = record.leaving_to_request();
             record.set_body(&digest(number, 4), 1_024);
             record.status = Some(200);
             answers

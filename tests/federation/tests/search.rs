@@ -1,0 +1,91 @@
+//! Searches through the operator's door: an answer is found by what its record leaves to its request's.
+//!
+//! ```text
+//! operator → /v1/records?subject=… → hub's index → records of requests → records of their answers
+//! ```
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code outside #[test]")]
+
+use std::time::Duration;
+
+use federation::agencies::PURPOSE;
+use federation::operator::Operator;
+use federation::source::{self, Source};
+use federation::stage::{CONSUMER, PEOPLE, PROVIDER, Stage};
+use federation::{Pair, pair};
+use http::{HeaderValue, Method};
+use hub_server::hub::RunningHub;
+use schemas::clock::UnixMillis;
+
+const PINFL: &str = "31505850010011";
+
+#[derive(Debug, PartialEq)]
+struct Found {
+    index: u64,
+    kind: String,
+    time: UnixMillis,
+}
+
+/// What a hub finds, as it lists it.
+async fn found(hub: &RunningHub, query: &str) -> Vec<Found> {
+    let answer = Operator::of(hub).get(&format!("/v1/records?{query}")).await.unwrap();
+    let records = answer.json().unwrap()["records"].as_array().unwrap().clone();
+    let read = |found: &serde_json::Value| {
+        let (index, record) = (found["index"].as_u64().unwrap(), &found["record"]);
+        let time = UnixMillis(record["time"].as_u64().unwrap());
+        Found { index, kind: record["kind"].as_str().unwrap().to_owned(), time }
+    };
+    records.iter().map(read).collect()
+}
+
+fn kinds(found: &[Found]) -> Vec<&str> {
+    found.iter().map(|found| found.kind.as_str()).collect()
+}
+
+#[tokio::test]
+async fn answers_come_with_the_requests_that_say_whom_and_why() {
+    let stage = Stage::start().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(stage.ask().await.unwrap().status, 200);
+    }
+    let mut other =
+        stage.caller.request(Method::GET, PEOPLE, "/persons/41505850010012", "").unwrap();
+    other.headers_mut().insert("x-road-id", HeaderValue::from_static("case-7"));
+    assert_eq!(stage.caller.send(other).await.unwrap().status, 200);
+
+    let [consumer, provider] = [CONSUMER, PROVIDER].map(|hub| stage.hub(hub).unwrap());
+    let about = format!("subject={PINFL}");
+    let all = found(provider, &about).await;
+    assert_eq!(kinds(&all), ["answer", "request", "answer", "request"], "newest first");
+    assert!(all.is_sorted_by(|a, b| a.index > b.index), "{all:?}");
+    assert_eq!(found(provider, &format!("{about}&limit=3")).await, all[..3]);
+    assert_eq!(found(provider, &format!("purpose={PURPOSE}")).await.len(), 6);
+    for hub in [consumer, provider] {
+        let named = found(hub, "message=case-7").await;
+        assert_eq!(kinds(&named), ["answer", "request"]);
+    }
+    assert!(found(provider, "subject=51505850010013").await.is_empty());
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_found_in_the_time_of_its_own_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::start(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        source::answer(200, &[("Content-Type", "text/plain")], b"hi")
+    });
+    let pair = Pair::start(dir.path(), source.await.unwrap()).await.unwrap();
+    pair.ask("GET", "/a", &[("X-Road-Id", "case-7")], b"").await.unwrap();
+    for hub in [pair::CONSUMER, pair::PROVIDER] {
+        let hub = pair.federation.hub(hub).unwrap();
+        let all = found(hub, "message=case-7").await;
+        assert_eq!(kinds(&all), ["answer", "request"]);
+        assert!(all[1].time < all[0].time);
+        let (asked, answered) = (all[1].time.to_rfc3339(), all[0].time.to_rfc3339());
+        let from = format!("message=case-7&from={answered}");
+        assert_eq!(found(hub, &from).await, all[..1], "its request was before");
+        let to = format!("message=case-7&to={asked}");
+        assert_eq!(found(hub, &to).await, all[1..], "it came after");
+    }
+}
