@@ -119,6 +119,33 @@ async fn a_full_queue_is_busy_and_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_receipts_failure_is_known_before_it_is_awaited() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = TestDisk::default();
+    let behaviour = disk.behaviour();
+    behaviour.failing_append.store(2, Ordering::SeqCst);
+    let log = open_with(options(dir.path()), Arc::new(disk)).unwrap();
+    let shut = behaviour.shut();
+    let mut stored = log.submit_soon(entry(0));
+    behaviour.wait_for_appends(1);
+    assert_eq!(stored.failure(), None, "not known yet");
+    drop(shut);
+    while log.size() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stored.failure(), None);
+    assert_eq!(stored.failure(), None, "asked again");
+    assert_eq!(stored.await.unwrap().index(), 0, "the receipt is still there");
+    let mut lost = log.submit_soon(entry(1));
+    while lost.failure().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(lost.await, Err(LogError::Poisoned { .. })));
+    let mut refused = log.submit(entry(2));
+    assert!(matches!(refused.failure(), Some(LogError::Poisoned { .. })), "at once");
+}
+
+#[tokio::test]
 async fn queued_bytes_are_limited_and_given_back() {
     let dir = tempfile::tempdir().unwrap();
     let disk = TestDisk::default();

@@ -205,6 +205,7 @@ async fn nothing_of_an_answer_comes_through_when_the_consumers_log_cannot_write(
     stage.hub(CONSUMER).unwrap().log().close().await;
     let answer = stage.ask().await.unwrap();
     error_body(&answer, ProblemCode::ConsumerLogFailed).unwrap();
+    assert_eq!(stage.source.calls_count(), 0, "nor is anybody asked");
     let income = stage::person()["income_soum"].to_string();
     assert!(!String::from_utf8_lossy(&answer.body).contains(&income), "promise P2");
     stage.stop().await;
