@@ -1,9 +1,9 @@
 //! A signed message as the message log keeps it: what its record does not say, and for an answer its request.
 //!
 //! A signature base says most of what its record says, an answer's repeats its request's, signature and all. So
-//! the log keeps the rest, a third of it, and the base is made again from both, byte for byte: that is tried before
-//! it is kept, and the record's hash shows it afterwards. What does not come out the same, as a base of an unusual
-//! build, is kept as text (promise P4). Integers are LEB128.
+//! the log keeps the rest, a third of a request and a sixth of an answer, and the base is made again from both, byte
+//! for byte: that is tried before it is kept, and the record's hash shows it afterwards. What does not come out the
+//! same, as a base of an unusual build, is kept as text (promise P4). Integers are LEB128.
 //!
 //! | bytes | what |
 //! |---|---|
