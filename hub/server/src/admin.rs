@@ -289,12 +289,11 @@ fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
     Json(json!({ "log": hub.journal.log.origin(), "records": records }))
 }
 
-/// A record with its place and its sealed evidence.
+/// A record with its place; its evidence stays in the log, a thousand of them fill the memory.
 pub(crate) struct Found {
     pub(crate) index: u64,
     pub(crate) leaf: String,
     pub(crate) record: Record,
-    pub(crate) sealed: bytes::Bytes,
 }
 
 impl Found {
@@ -327,7 +326,7 @@ fn read(log: &MessageLog, index: u64) -> Result<Found, LogError> {
         Record::new(Kind::Act, schemas::record::Side::Hub, UnixMillis(0), "unreadable")
     });
     let leaf = String::from_utf8_lossy(&stored.leaf).into_owned();
-    Ok(Found { index, leaf, record, sealed: stored.attachment })
+    Ok(Found { index, leaf, record })
 }
 
 async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> AdminResult {

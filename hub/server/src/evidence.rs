@@ -1,8 +1,8 @@
 //! Evidence files for the operator: the records of one exchange with the messages that they commit to.
 //!
 //! One id may stand on more records than belong to its exchange: a replayed message is refused under it, and a
-//! peer may claim it without a signature. Those are left to `/v1/explain`; the file holds the request, and
-//! its answer or its refusal.
+//! peer may claim it without a signature or use it again. Those are left to `/v1/explain`; the file holds one
+//! request, and its answer or its refusal.
 
 use std::sync::Arc;
 
@@ -68,8 +68,10 @@ pub(crate) async fn file(
     for found in &kept {
         if found.record.kind != Kind::Refusal || messages.is_empty() {
             let request = kept.first().map(|request| &request.record).zip(messages.first());
-            let message = hub.journal.open_evidence(&found.record, &found.sealed, request);
-            messages.push(message.map_err(|absent| fault(&absent, found.index))?);
+            let (log, index) = (hub.journal.log.clone(), found.index);
+            let sealed = blocking(move || Ok(log.read(index)?.attachment)).await?;
+            let message = hub.journal.open_evidence(&found.record, &sealed, request);
+            messages.push(message.map_err(|absent| fault(&absent, index))?);
         }
         let (log, index) = (hub.journal.log.clone(), found.index);
         let proof = blocking(move || log.inclusion_proof(index, size)).await?;
@@ -162,7 +164,8 @@ fn belonging(found: &[Found], side: Side, index: Option<u64>) -> Vec<&Found> {
         let refusals = own.iter().filter(|found| found.record.kind == Kind::Refusal);
         let mut refusals = refusals.filter(wanted).copied();
         let first = refusals.next();
-        let signed = first.into_iter().chain(refusals).find(|found| !found.sealed.is_empty());
+        let signed =
+            first.into_iter().chain(refusals).find(|found| found.record.evidence.is_some());
         signed.or(first).into_iter().collect()
     })
 }
@@ -195,8 +198,8 @@ mod tests {
     fn found(index: u64, kind: Kind, side: Side, outcome: &str, base: Option<&[u8]>) -> Found {
         let mut record = Record::new(kind, side, UnixMillis(index), outcome);
         record.signed = base.map(Sha256::of);
-        let sealed = bytes::Bytes::copy_from_slice(base.unwrap_or_default());
-        Found { index, leaf: String::new(), record, sealed }
+        record.evidence = record.signed;
+        Found { index, leaf: String::new(), record }
     }
 
     fn indexes(found: &[Found], side: Side) -> Vec<u64> {

@@ -7,13 +7,13 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | form: 0 text; 1 components; 2 components, then what binds the answer to its request ([`BOUND`]) |
+//! | 1 | form: 0 text; 1 components; 2 components, then what binds the answer to its request (`BOUND`) |
 //! | form 0 | length and bytes of the base |
 //! | forms 1, 2 | `created`, `expires` less `created`, algorithm (1 byte), key id (32 bytes), number of components, components |
 //! | all | length and bytes of the signature |
 //!
-//! What is written here is read years later: it never changes, nor do the algorithms' places, [`BOUND`] and
-//! [`headers::encode_text`]. A component is a byte, name × 8 + value, with the name's place in [`NAMES`] or 31 (length and bytes follow), then the value:
+//! What is written here is read years later: it never changes, nor do the algorithms' places, `BOUND` and
+//! [`headers::encode_text`]. A component is a byte, name × 8 + value, with the name's place in `NAMES` or 31 (length and bytes follow), then the value:
 //!
 //! | value | what follows |
 //! |---|---|
@@ -230,7 +230,7 @@ fn uuid_of(text: &str) -> Option<Uuid> {
 }
 
 /// Base and signature of a message, and what stands behind them; `None` when the bytes are not one that
-/// [`write`] made.
+/// [`write()`] made.
 #[must_use]
 pub fn read<'k>(kept: &'k [u8], context: &Context<'_>) -> Option<(Base, &'k [u8], &'k [u8])> {
     let mut rest = kept;
