@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
 use crate::digest::{Pseudonym, Sha256};
+use crate::problem::ProblemCode;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +185,29 @@ impl Record {
     /// uses an id again, an answer's is the nearest before it.
     #[must_use]
     pub fn answers(&self, request: &Self) -> bool {
-        self.kind == Kind::Answer && request.kind == Kind::Request && self.call() == request.call()
+        self.kind == Kind::Answer && request.kind == Kind::Request && self.is_same_call(request)
+    }
+
+    /// Whether it ended the exchange of this request, as its answer or its refusal.
+    #[must_use]
+    pub fn ends(&self, request: &Self) -> bool {
+        let refuses = self.kind == Kind::Refusal && !self.is_replay();
+        let same_message = self.signed.is_some() && self.signed == request.signed;
+        let of_request = request.kind == Kind::Request && self.side == request.side;
+        self.answers(request) || (refuses && same_message && of_request)
+    }
+
+    /// Whether the provider's hub refused a message that it had already seen; that ends no exchange.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        let refused = self.kind == Kind::Refusal && self.side == Side::Provider;
+        refused && self.outcome == ProblemCode::Replayed.as_str()
+    }
+
+    /// Whether both are of one side, exchange, client and service.
+    #[must_use]
+    pub fn is_same_call(&self, other: &Self) -> bool {
+        self.call() == other.call()
     }
 
     fn call(&self) -> (Side, [Option<&str>; 3]) {

@@ -148,8 +148,12 @@ pub fn verify_request(
     };
     check_signature(&received, &member, grounds, &codes)?;
     let required = |name| headers::single(parts.headers, name).unwrap_or_default();
-    let exchange = Uuid::try_parse(required(headers::REQUEST_ID)).map_err(|_| {
-        Problem::new(ProblemCode::RequestSignature, "x-road-request-id is not a UUID")
+    let id = required(headers::REQUEST_ID);
+    // Record and evidence name the exchange: in another spelling than the signed one they would not agree.
+    let exchange = Uuid::try_parse(id).ok().filter(|exchange| exchange.to_string() == id);
+    let exchange = exchange.ok_or_else(|| {
+        let text = "x-road-request-id is not a UUID in small letters with hyphens";
+        Problem::new(ProblemCode::RequestSignature, text)
     })?;
     let content_digest = required(headers::CONTENT_DIGEST).to_owned();
     let at = grounds.now;

@@ -7,6 +7,8 @@ mod run;
 mod search;
 pub(crate) mod store;
 
+use std::ops::Range;
+
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
 
@@ -115,6 +117,8 @@ pub struct Query {
     pub from: UnixMillis,
     /// Last moment, inclusive.
     pub to: UnixMillis,
+    /// Only records with these indexes; who has too many answers for one goes on behind the last.
+    pub within: Range<u64>,
     /// Most answers.
     pub limit: usize,
     /// The order of answers.
@@ -131,7 +135,13 @@ impl Query {
     /// All records, newest first, at most 1000.
     #[must_use]
     pub fn all() -> Self {
-        let to = UnixMillis(u64::MAX);
-        Self { key: None, from: UnixMillis(0), to, limit: 1000, order: Order::NewestFirst }
+        Self {
+            key: None,
+            from: UnixMillis(0),
+            to: UnixMillis(u64::MAX),
+            within: 0..u64::MAX,
+            limit: 1000,
+            order: Order::NewestFirst,
+        }
     }
 }

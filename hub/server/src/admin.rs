@@ -3,10 +3,8 @@
 //! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
 //! directory. Taking evidence out is an act, and acts are records (promise P3).
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, Query as UrlQuery, Request, State};
 use axum::http::{StatusCode, header};
@@ -14,13 +12,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use hub_messagelog::{IndexKey, IndexKind, LogError, MessageLog, Order, Query};
+use hub_messagelog::{IndexKind, LogError};
 use hub_witness::Alarm;
 use ring::rand::SecureRandom as _;
 use schemas::clock::UnixMillis;
 use schemas::encoding::hex;
 use schemas::problem::ProblemCode;
-use schemas::record::{Kind, Record};
 use schemas::tlog::checkpoint::Checkpoint;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,11 +27,13 @@ use tokio::sync::watch;
 use crate::evidence;
 use crate::journal;
 use crate::refresh::write_durably;
+use crate::search::{self, Found, RECORDS_MAX_COUNT, Search, Wanted, read};
 use crate::state::Hub;
 use crate::witness::Witnessing;
 
-/// Records that one answer holds at most.
-const RECORDS_MAX_COUNT: usize = 1_000;
+/// Nothing stands under an id.
+pub(crate) const NO_EXCHANGE: &str = "own hub: its log has no exchange of this id; take the id of the error's detail, of the \
+     receipt, or the caller's X-Road-Id, and ask the hub that wrote it";
 
 type AdminResult = Result<Json<Value>, Fault>;
 
@@ -203,152 +202,51 @@ async fn records(
         Some(text) => UnixMillis::from_rfc3339(&text)
             .ok_or_else(|| Fault(StatusCode::BAD_REQUEST, "from and to are RFC 3339".into())),
     };
-    let pseudonym = |text: String| {
-        let pseudonym = hub.journal.pseudonym(hub.clock.now(), &text);
-        pseudonym.map(|pseudonym| pseudonym.as_str().to_owned())
-    };
-    let made_from = asked.message.as_deref().and_then(journal::made_from);
-    let made_from = made_from.map(|exchange| IndexKey::new(IndexKind::Exchange, exchange));
-    let key = [
-        (IndexKind::Exchange, asked.exchange),
-        (IndexKind::Request, asked.message.and_then(pseudonym)),
-        (IndexKind::Subject, asked.subject.and_then(pseudonym)),
-        (IndexKind::Client, asked.client),
-        (IndexKind::Service, asked.service),
-        (IndexKind::Purpose, asked.purpose),
-        (IndexKind::Outcome, asked.outcome),
-    ]
-    .into_iter()
-    .find_map(|(kind, value)| Some(IndexKey::new(kind, value?)));
-    let query = Query {
-        key,
+    let value = |kind, value: Option<String>| value.map(|value| Wanted::value(kind, value));
+    // The rarest first: the index is asked for that.
+    let wanted = [
+        value(IndexKind::Exchange, asked.exchange),
+        asked.message.map(|id| Wanted::message(&hub, &id)).transpose()?,
+        asked.subject.map(|person| Wanted::subject(&hub, &person)).transpose()?,
+        value(IndexKind::Client, asked.client),
+        value(IndexKind::Service, asked.service),
+        value(IndexKind::Purpose, asked.purpose),
+        value(IndexKind::Outcome, asked.outcome),
+    ];
+    let search = Search {
+        wanted: wanted.into_iter().flatten().collect(),
         from: moment(asked.from, UnixMillis(0))?,
         to: moment(asked.to, UnixMillis(u64::MAX))?,
         limit: asked.limit.unwrap_or(100).min(RECORDS_MAX_COUNT),
-        ..Query::all()
     };
-    let mut found = Vec::new();
-    if made_from.is_some() {
-        found = find(&hub, Query { key: made_from, ..query.clone() }).await?;
-    }
-    if found.is_empty() {
-        found = find_whole(&hub, query).await?;
-    }
-    Ok(list(&hub, &found))
-}
-
-/// Longer than an exchange takes from its request's record to its answer's.
-const EXCHANGE_MAX: Duration = Duration::from_secs(3_600);
-
-/// What a search finds, newest first. With what answers leave to their requests it finds the requests, and their
-/// answers come along: as many records, and within the same time, as if each said it itself.
-async fn find_whole(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
-    let said_once = [IndexKind::Request, IndexKind::Subject, IndexKind::Purpose];
-    if !query.key.as_ref().is_some_and(|key| said_once.contains(&key.kind)) {
-        return find(hub, query).await;
-    }
-    let earlier = Query { from: query.from.minus(EXCHANGE_MAX), ..query.clone() };
-    let found = find(hub, earlier).await?;
-    let log = hub.journal.log.clone();
-    blocking(move || {
-        let mut all = BTreeMap::new();
-        for found in found {
-            if let Some(answer) = answer_to(&log, &found)? {
-                all.insert(answer.index, answer);
-            }
-            all.insert(found.index, found);
-        }
-        let within = |found: &Found| (query.from..=query.to).contains(&found.record.time);
-        Ok(all.into_values().rev().filter(within).take(query.limit).collect())
-    })
-    .await
-}
-
-/// The answer to a request's record, if it has one.
-fn answer_to(log: &MessageLog, request: &Found) -> Result<Option<Found>, LogError> {
-    let asked = &request.record;
-    let Some(exchange) = asked.exchange.clone().filter(|_| asked.kind == Kind::Request) else {
-        return Ok(None);
-    };
-    let by_exchange = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
-    let query = Query { order: Order::OldestFirst, ..by_exchange };
-    for index in log.find(&query)?.into_iter().filter(|index| *index > request.index) {
-        let next = read(log, index)?;
-        if next.record.answers(asked) {
-            return Ok(Some(next));
-        }
-        if next.record.kind == Kind::Request && next.record.side == asked.side {
-            break;
-        }
-    }
-    Ok(None)
-}
-
-fn list(hub: &Hub, found: &[Found]) -> Json<Value> {
+    let found = search.run(&hub).await?;
     let records: Vec<Value> = found.iter().map(Found::json).collect();
-    Json(json!({ "log": hub.journal.log.origin(), "records": records }))
-}
-
-/// A record with its place; its evidence stays in the log, a thousand of them fill the memory.
-pub(crate) struct Found {
-    pub(crate) index: u64,
-    pub(crate) leaf: String,
-    pub(crate) record: Record,
-}
-
-impl Found {
-    fn json(&self) -> Value {
-        json!({ "index": self.index, "record": self.record, "at": self.record.time.to_rfc3339() })
-    }
+    Ok(Json(json!({ "log": hub.journal.log.origin(), "records": records })))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     let joined = tokio::task::spawn_blocking(work).await;
-    let joined =
-        joined.map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(joined?)
-}
-
-pub(crate) async fn find(hub: &Arc<Hub>, query: Query) -> Result<Vec<Found>, Fault> {
-    let log = hub.journal.log.clone();
-    if let Some(last) = log.size().checked_sub(1) {
-        log.wait_indexed(last).await?;
-    }
-    blocking(move || log.find(&query)?.into_iter().map(|index| read(&log, index)).collect()).await
-}
-
-fn read(log: &MessageLog, index: u64) -> Result<Found, LogError> {
-    let stored = log.read(index)?;
-    // Safe because: the log holds only leaves that this hub wrote; a foreign one shows as an act.
-    let record = Record::from_leaf(&stored.leaf).unwrap_or_else(|_| {
-        Record::new(Kind::Act, schemas::record::Side::Hub, UnixMillis(0), "unreadable")
-    });
-    let leaf = String::from_utf8_lossy(&stored.leaf).into_owned();
-    Ok(Found { index, leaf, record })
+    joined.map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
 }
 
 async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> AdminResult {
     let log = hub.journal.log.clone();
-    let found = blocking(move || read(&log, index)).await?;
+    let found = blocking(move || Ok(read(&log, index)?)).await?;
     Ok(Json(found.json()))
 }
 
 /// Everything about one id: an exchange (the `detail` of an error), or the caller's own `X-Road-Id`.
 async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> AdminResult {
-    let by = |kind, value: String| Query::by_key(IndexKey::new(kind, value));
-    let exchange = journal::made_from(&id).unwrap_or(&id).to_owned();
-    let mut found = find(&hub, by(IndexKind::Exchange, exchange)).await?;
-    if found.is_empty()
-        && let Some(message) = hub.journal.pseudonym(hub.clock.now(), &id)
-    {
-        found = find_whole(&hub, by(IndexKind::Request, message.as_str().to_owned())).await?;
+    let mut found = search::under_id(&hub, journal::made_from(&id).unwrap_or(&id)).await?;
+    if found.is_empty() {
+        found = Search::of(Wanted::message(&hub, &id)?).run(&hub).await?;
+        found.reverse();
     }
     if found.is_empty() {
-        return Err(not_found("no exchange of this hub has this id"));
+        return Err(not_found(NO_EXCHANGE));
     }
-    found.sort_by_key(|found| found.index);
     let steps: Vec<Value> = found
         .iter()
         .map(|found| {
@@ -408,7 +306,7 @@ async fn consistency(
     UrlQuery(asked): UrlQuery<ConsistencyQuery>,
 ) -> AdminResult {
     let log = hub.journal.log.clone();
-    let proof = blocking(move || log.consistency_proof(asked.old, asked.new)).await?;
+    let proof = blocking(move || Ok(log.consistency_proof(asked.old, asked.new)?)).await?;
     Ok(Json(json!({ "old": asked.old, "new": asked.new, "proof": proof })))
 }
 

@@ -4,6 +4,8 @@
 //! peer may claim it without a signature or use it again. Those are left to `/v1/explain`; the file holds one
 //! request, and its answer or its refusal.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query as UrlQuery, State};
@@ -11,17 +13,17 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hub_core::configuration::witness_policy_in;
 use hub_core::{evidence, timestamp};
-use hub_messagelog::{IndexKey, IndexKind, Order, Query};
+use hub_messagelog::LogError;
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, FORMAT, RecordedLeaf};
-use schemas::problem::ProblemCode;
 use schemas::record::{Kind, Side};
 use schemas::tlog::{Note, WitnessPolicy};
 use serde::Deserialize;
 
-use crate::admin::{Fault, Found, blocking, find, not_found, read_checkpoint};
-use crate::journal::Absent;
+use crate::admin::{Fault, NO_EXCHANGE, blocking, not_found, read_checkpoint};
+use crate::journal::{Absent, Journal};
 use crate::refresh;
+use crate::search::{Found, under_id};
 use crate::state::Hub;
 use crate::timestamps::Stamped;
 use crate::witness;
@@ -41,14 +43,21 @@ pub(crate) async fn file(
     Path(exchange): Path<String>,
     UrlQuery(asked): UrlQuery<EvidenceQuery>,
 ) -> Result<Response, Fault> {
-    let by_exchange = Query::by_key(IndexKey::new(IndexKind::Exchange, exchange));
-    // Oldest first: no number of later records under this id hides the exchange itself.
-    let mut found = find(&hub, Query { order: Order::OldestFirst, ..by_exchange }).await?;
-    found.sort_by_key(|found| found.index);
-    let named = asked.index.and_then(|index| found.iter().find(|found| found.index == index));
-    let side = asked.side.or(named.or(found.first()).map(|found| found.record.side));
-    let kept = belonging(&found, side.unwrap_or(Side::Consumer), asked.index);
-    let last = kept.last().ok_or_else(|| not_found("no exchange of this hub has this id"))?;
+    let found = under_id(&hub, &exchange).await?;
+    let first = found.first().ok_or_else(|| not_found(NO_EXCHANGE))?;
+    let side = match asked.index {
+        _ if asked.side.is_some() => asked.side,
+        Some(index) => found.iter().find(|found| found.index == index).map(|f| f.record.side),
+        None => Some(first.record.side),
+    };
+    let journal = hub.clone();
+    let kept = blocking(move || {
+        let opens = |answer: &Found, request: &Found| opens(&journal.journal, answer, request);
+        belonging(&found, side.unwrap_or(Side::Hub), asked.index, opens)
+            .map_err(|unknown| unknown.fault(asked.index))
+    });
+    let kept = kept.await?;
+    let last = kept.last().ok_or_else(|| not_found(NO_EXCHANGE))?;
     let version = last
         .record
         .configuration
@@ -74,7 +83,7 @@ pub(crate) async fn file(
             messages.push(message.map_err(|absent| fault(&absent, index))?);
         }
         let (log, index) = (hub.journal.log.clone(), found.index);
-        let proof = blocking(move || log.inclusion_proof(index, size)).await?;
+        let proof = blocking(move || Ok(log.inclusion_proof(index, size)?)).await?;
         records.push(RecordedLeaf { index, leaf: found.leaf.clone(), proof });
     }
     let format = FORMAT.to_owned();
@@ -138,54 +147,118 @@ fn fault(absent: &Absent, index: u64) -> Fault {
         return not_found(&absent.to_string());
     }
     let text = format!(
-        "{absent}; the record and its proofs stay: `koprik log prove --index {index} --tlog-proof`"
+        "{absent}; the record and its proofs stay: \
+         `koprik log prove --config FILE --index {index} --tlog-proof FILE`"
     );
     Fault(StatusCode::GONE, text)
+}
+
+/// Why no records belong together.
+#[derive(Debug, PartialEq, Eq)]
+enum Unknown {
+    /// The record asked for, or any on that side, is of none.
+    NotThere,
+    /// An answer whose evidence opens with none of the requests that could be its own.
+    Answer(u64),
+    /// A record that cannot be read.
+    Log(LogError),
+}
+
+impl From<LogError> for Unknown {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl Unknown {
+    fn fault(self, asked: Option<u64>) -> Fault {
+        match (self, asked) {
+            (Self::Log(error), _) => error.into(),
+            (Self::Answer(index), _) => fault(&Absent::Unreadable, index),
+            (Self::NotThere, Some(index)) => not_found(&format!(
+                "own hub: record {index} is not of this exchange's request, answer or refusal; \
+                 `koprik explain` lists its records"
+            )),
+            (Self::NotThere, None) => not_found(
+                "own hub: its log has no record of this exchange on that side; leave the side out",
+            ),
+        }
+    }
 }
 
 /// The records on one side that belong together, in the log's order: an accepted request with its answer or its
 /// refusal, or else a refusal alone. Where a peer has used an id again it is the exchange of the record at `index`, or
 /// the first that was answered.
-fn belonging(found: &[Found], side: Side, index: Option<u64>) -> Vec<&Found> {
+///
+/// An answer's request is the nearest before it that its evidence `opens` with: a peer can have two exchanges of one
+/// id under way.
+fn belonging(
+    found: &[Found],
+    side: Side,
+    index: Option<u64>,
+    opens: impl Fn(&Found, &Found) -> Result<bool, LogError>,
+) -> Result<Vec<Found>, Unknown> {
     let own: Vec<&Found> = found.iter().filter(|found| found.record.side == side).collect();
-    let accepted = own.chunk_by(|_, next| next.record.kind != Kind::Request);
-    let mut exchanges = accepted.filter_map(request_and_end);
-    let holds = |exchange: &[&Found], index| exchange.iter().any(|found| found.index == index);
-    let answered = |exchange: &[&Found]| exchange.iter().any(|f| f.record.kind == Kind::Answer);
+    let (mut ends, mut lost) = (BTreeMap::new(), Vec::new());
+    for (place, end) in own.iter().enumerate() {
+        let before = own.iter().take(place).rev();
+        let requests: Vec<_> = before.filter(|request| end.record.ends(&request.record)).collect();
+        // One alone is the answer's, or that one's evidence will say what is wrong.
+        let must_open = requests.len() > 1 && end.record.kind == Kind::Answer;
+        let mut request = None;
+        for candidate in &requests {
+            if !must_open || opens(end, candidate)? {
+                request = Some(candidate.index);
+                break;
+            }
+        }
+        match request {
+            Some(request) => {
+                ends.entry(request).or_insert(*end);
+            }
+            None => lost.extend(requests.iter().map(|request| (request.index, end.index))),
+        }
+    }
+    let requests = own.iter().filter(|found| found.record.kind == Kind::Request);
+    let exchanges = requests.map(|request| (*request, ends.get(&request.index).copied()));
+    let exchanges: Vec<(&Found, Option<&Found>)> = exchanges.collect();
     let chosen = match index {
-        Some(index) => exchanges.find(|exchange| holds(exchange, index)),
+        Some(index) => exchanges.iter().find(|(request, end)| {
+            request.index == index || end.is_some_and(|end| end.index == index)
+        }),
         None => {
-            let all: Vec<_> = exchanges.collect();
-            all.iter().find(|exchange| answered(exchange)).or(all.first()).cloned()
+            let is_answered =
+                |end: Option<&Found>| end.is_some_and(|e| e.record.kind == Kind::Answer);
+            exchanges.iter().find(|(_, end)| is_answered(*end)).or(exchanges.first())
         }
     };
-    chosen.unwrap_or_else(|| {
-        let wanted = |found: &&&Found| index.is_none_or(|index| found.index == index);
-        let refusals = own.iter().filter(|found| found.record.kind == Kind::Refusal);
-        let mut refusals = refusals.filter(wanted).copied();
-        let first = refusals.next();
-        let signed =
-            first.into_iter().chain(refusals).find(|found| found.record.evidence.is_some());
-        signed.or(first).into_iter().collect()
-    })
+    if let Some((request, end)) = chosen {
+        let lost = lost.iter().find(|(of, _)| end.is_none() && *of == request.index);
+        return match lost {
+            Some((_, answer)) => Err(Unknown::Answer(*answer)),
+            None => Ok(iter::once(*request).chain(*end).cloned().collect()),
+        };
+    }
+    if let Some((_, answer)) = lost.iter().find(|(_, answer)| Some(*answer) == index) {
+        return Err(Unknown::Answer(*answer));
+    }
+    let wanted = |found: &&&Found| index.is_none_or(|index| found.index == index);
+    let refusals = own.iter().filter(|found| found.record.kind == Kind::Refusal);
+    let refusals: Vec<_> = refusals.filter(wanted).collect();
+    let signed = refusals.iter().find(|found| found.record.evidence.is_some());
+    let refusal = signed.or(refusals.first()).map(|found| vec![Found::clone(found)]);
+    refusal.ok_or(Unknown::NotThere)
 }
 
-/// A request and what ended it, from the records of one side and id that begin with it; `None` where they do not.
-fn request_and_end<'f>(records: &[&'f Found]) -> Option<Vec<&'f Found>> {
-    let (request, after) = records.split_first()?;
-    if request.record.kind != Kind::Request {
-        return None;
-    }
-    let answer = after.iter().find(|found| found.record.answers(&request.record));
-    let refusal = || {
-        after.iter().find(|found| {
-            let record = &found.record;
-            record.kind == Kind::Refusal
-                && record.signed == request.record.signed
-                && record.outcome != ProblemCode::Replayed.as_str()
-        })
+/// Whether an answer's evidence was kept with this request, as far as the keys that are left show it.
+fn opens(journal: &Journal, answer: &Found, request: &Found) -> Result<bool, LogError> {
+    let sealed = journal.log.read(request.index)?.attachment;
+    let Ok(message) = journal.open_evidence(&request.record, &sealed, None) else {
+        return Ok(true);
     };
-    Some([Some(request), answer.or_else(refusal)].into_iter().flatten().copied().collect())
+    let sealed = journal.log.read(answer.index)?.attachment;
+    let opened = journal.open_evidence(&answer.record, &sealed, Some((&request.record, &message)));
+    Ok(!matches!(opened, Err(Absent::Unreadable)))
 }
 
 #[cfg(test)]
@@ -193,6 +266,7 @@ mod tests {
     use super::*;
     use schemas::clock::UnixMillis;
     use schemas::digest::Sha256;
+    use schemas::problem::ProblemCode;
     use schemas::record::Record;
 
     fn found(index: u64, kind: Kind, side: Side, outcome: &str, base: Option<&[u8]>) -> Found {
@@ -203,12 +277,19 @@ mod tests {
     }
 
     fn indexes(found: &[Found], side: Side) -> Vec<u64> {
-        belonging(found, side, None).into_iter().map(|found| found.index).collect()
+        chosen(found, side, None).unwrap()
+    }
+
+    /// Answers open with the request of their own status.
+    fn chosen(found: &[Found], side: Side, index: Option<u64>) -> Result<Vec<u64>, Unknown> {
+        let opens =
+            |answer: &Found, request: &Found| Ok(answer.record.status == request.record.status);
+        let chosen = belonging(found, side, index, opens)?;
+        Ok(chosen.into_iter().map(|found| found.index).collect())
     }
 
     fn indexes_at(found: &[Found], index: u64) -> Vec<u64> {
-        let kept = belonging(found, Side::Provider, Some(index));
-        kept.into_iter().map(|found| found.index).collect()
+        chosen(found, Side::Provider, Some(index)).unwrap()
     }
 
     #[test]
@@ -224,8 +305,37 @@ mod tests {
             assert_eq!(indexes_at(&list, at), exchange);
         }
         assert_eq!(indexes_at(&list, 5), [5]);
-        assert!(indexes_at(&list, 6).is_empty());
+        assert_eq!(chosen(&list, Provider, Some(6)), Err(Unknown::NotThere));
         assert_eq!(indexes(&[request(1, b"q"), request(3, b"r")], Provider), [1]);
+    }
+
+    #[test]
+    fn of_two_exchanges_at_once_under_one_id_each_answer_goes_to_its_own() {
+        use Side::Provider;
+        let of = |status, mut found: Found| {
+            found.record.status = Some(status);
+            found
+        };
+        let request = |index, base| found(index, Kind::Request, Provider, "ok", Some(base));
+        let answer = |index| found(index, Kind::Answer, Provider, "ok", Some(b"a"));
+        let list =
+            [of(1, request(1, b"q")), of(2, request(2, b"r")), of(1, answer(3)), of(2, answer(4))];
+        assert_eq!(indexes(&list, Provider), [1, 3]);
+        for (at, exchange) in [(1, [1, 3]), (2, [2, 4]), (3, [1, 3]), (4, [2, 4])] {
+            assert_eq!(indexes_at(&list, at), exchange);
+        }
+        // An answer that opens with neither was changed, and is not passed over.
+        let [first, second, third, _] = list;
+        let changed = [first, second, third, of(7, answer(4))];
+        assert_eq!(indexes_at(&changed, 1), [1, 3]);
+        for at in [2, 4] {
+            assert_eq!(chosen(&changed, Provider, Some(at)), Err(Unknown::Answer(4)));
+        }
+        // Another client's request of the same id is not the answer's.
+        let mut other = of(1, request(2, b"r"));
+        other.record.client = Some("UZ/GOV/OTHER/x".into());
+        let list = [of(1, request(1, b"q")), other, of(1, answer(3))];
+        assert_eq!((indexes_at(&list, 1), indexes_at(&list, 2)), (vec![1, 3], vec![2]));
     }
 
     #[test]
@@ -244,6 +354,12 @@ mod tests {
         let denied = [claim(), found(1, Kind::Refusal, Provider, "denied", Some(b"q")), replay()];
         assert_eq!(indexes(&denied, Provider), [1]);
         assert_eq!(indexes(&[claim()], Provider), [0]);
-        assert!(indexes(&answered, Consumer).is_empty());
+        assert_eq!(chosen(&answered, Consumer, None), Err(Unknown::NotThere));
+        // A consumer's refusal says what the peer said, and that may be anything.
+        let told = [
+            found(0, Kind::Request, Consumer, "ok", Some(b"q")),
+            found(1, Kind::Refusal, Consumer, replayed, Some(b"q")),
+        ];
+        assert_eq!(indexes(&told, Consumer), [0, 1]);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hub_core::batch::VerifiedRoots;
@@ -252,7 +253,7 @@ fn build(config: &HubConfig, file: Option<PathBuf>, clock: &Clock) -> Result<Hub
     let witnessing = Witnessing::open(config, &journal.log, clock)?;
     let stamped = config.data_dir.join("log").join("timestamps");
     let store = timestamps::Store::open(stamped.clone()).map_err(|error| data(&stamped, error))?;
-    let replay = remembered(&journal, clock.now());
+    let replay = remembered(newest_records(&journal.log), clock.now());
     if store.last() > journal.log.size() {
         let (stamped, records) = (store.last(), journal.log.size());
         tracing::error!(
@@ -323,17 +324,24 @@ fn open_journal(config: &HubConfig, clock: &Clock) -> Result<Journal, StartError
     Ok(Journal::new(log, vault, retention, clock, keep_bodies_bytes))
 }
 
-/// The replay window as it stood before a restart: the requests at the end of the log itself, since the
-/// index may be behind after a crash. Nothing else is kept: an answered request is in the log, durably, before
-/// its source was asked, so a crash forgets only ids of requests that were never acted on.
-fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
+/// The records at the end of the log itself, newest first: the index may be behind after a crash.
+fn newest_records(log: &MessageLog) -> impl Iterator<Item = Record> {
+    let newest_first = (0..log.size()).rev().take(4 * REPLAY_WINDOW_MAX_COUNT);
+    let stored = newest_first.map_while(|index| log.read(index).ok());
+    stored.filter_map(|stored| Record::from_leaf(&stored.leaf).ok())
+}
+
+/// The replay window as it stood before a restart. Nothing else is kept: an answered request is in the log,
+/// durably, before its source was asked, so a crash forgets only ids of requests that were never acted on.
+fn remembered(newest_first: impl Iterator<Item = Record>, now: UnixMillis) -> ReplayWindow {
     let from = now.minus(ReplayWindow::length());
-    let newest_first = (0..journal.log.size()).rev().take(4 * REPLAY_WINDOW_MAX_COUNT);
+    let made = |record: &Record| {
+        // A request's record has the time of its head, and is made when its body is there: that may be much later.
+        record.time.plus(Duration::from_micros(record.duration_us.unwrap_or_default()))
+    };
     let mut seen: Vec<(UnixMillis, Uuid)> = newest_first
-        .map_while(|index| journal.log.read(index).ok())
-        .filter_map(|stored| Record::from_leaf(&stored.leaf).ok())
         // Records are a little out of order where exchanges overlap: one length more is read.
-        .take_while(|record| record.time >= from.minus(ReplayWindow::length()))
+        .take_while(|record| made(record) >= from.minus(ReplayWindow::length()))
         // A client stands only in records of verified heads: a forgery does not use up another's id.
         .filter(|record| record.side == Side::Provider && record.client.is_some())
         .filter(|record| record.time >= from)
@@ -346,4 +354,38 @@ fn remembered(journal: &Journal, now: UnixMillis) -> ReplayWindow {
         let _ = window.admit(id, time);
     }
     window
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hub_core::replay::ReplayRefusal;
+    use schemas::record::Kind;
+
+    #[test]
+    fn a_request_whose_body_came_slowly_makes_nothing_forgotten_that_was_logged_before_it() {
+        let now = UnixMillis(1_780_272_000_000);
+        let ago = |seconds| now.minus(Duration::from_secs(seconds));
+        let request = |id: Uuid, head, took: u64| {
+            let mut record = Record::new(Kind::Request, Side::Provider, ago(head), "ok");
+            record.client = Some("UZ/GOV/NASP/register".into());
+            record.exchange = Some(id.to_string());
+            record.duration_us = Some(took * 1_000_000);
+            record
+        };
+        let [slow, fresh, old, behind] = [1, 2, 3, 4].map(Uuid::from_u128);
+        // In the log: one behind all that is read, two quick ones, and a head of ten minutes ago.
+        let newest_first = [
+            request(slow, 600, 595),
+            request(fresh, 20, 0),
+            request(old, 100, 0),
+            request(Uuid::from_u128(5), 150, 0),
+            request(behind, 1, 0),
+        ];
+        let mut window = remembered(newest_first.into_iter(), now);
+        assert_eq!(window.admit(fresh, now), Err(ReplayRefusal::Seen));
+        for forgotten in [slow, old, behind] {
+            assert_eq!(window.admit(forgotten, now), Ok(()));
+        }
+    }
 }

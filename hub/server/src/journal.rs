@@ -146,7 +146,9 @@ pub(crate) fn made_from(id: &str) -> Option<&str> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Absent {
     /// None was kept.
-    #[error("no evidence of this exchange was kept")]
+    #[error(
+        "own hub: no evidence of this exchange was kept: its message had no valid signature, or the year's key could not be made; its record can be proved with `koprik log prove --config FILE --index N --tlog-proof FILE`"
+    )]
     NeverKept,
     /// It is not what was sealed.
     #[error(
@@ -244,4 +246,4 @@ pub fn index_keys(leaf: &[u8]) -> IndexKeys {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

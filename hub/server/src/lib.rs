@@ -23,6 +23,7 @@ mod refresh;
 mod reply;
 mod retention;
 mod runtime;
+mod search;
 mod signing;
 mod source;
 mod spool;

@@ -77,8 +77,16 @@ impl Stage {
     /// # Errors
     /// When a file cannot be made.
     pub async fn lay_out() -> anyhow::Result<Self> {
+        Self::lay_out_at(BEGIN).await
+    }
+
+    /// As [`Stage::lay_out`], for a stage that begins at another moment.
+    ///
+    /// # Errors
+    /// When a file cannot be made.
+    pub async fn lay_out_at(begin: UnixMillis) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let clock = Clock::manual(BEGIN);
+        let clock = Clock::manual(begin);
         let agencies = [PROVIDER, BYSTANDER].into_iter().filter_map(Agency::named).collect();
         let layout = lay_out(dir.path(), &Options { agencies, ..Options::all(clock.now()) })?;
         let source = Scripted::start(Play::json(200, &person())).await?;

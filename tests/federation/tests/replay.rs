@@ -124,6 +124,31 @@ async fn request_that_was_refused_cannot_be_sent_again_when_it_would_be_permitte
     stage.stop().await;
 }
 
+/// A record has one spelling of its id: evidence of a request that was signed with another would not agree with it.
+#[tokio::test]
+async fn an_id_in_another_spelling_is_refused_though_it_is_signed() {
+    let stage = provider_alone().await;
+    let id = "7c1b4f0e-6a0c-4e0e-9d9b-2f1f7c0e9a11";
+    let bare = id.replace('-', "");
+    let spellings = [id.to_uppercase(), bare, format!("{{{id}}}"), format!("urn:uuid:{id}")];
+    let target = format!("{PEOPLE}{PERSON}");
+    let keys = stage.signing_keys(CONSUMER).unwrap();
+    let signed = |id: &str| {
+        let mut request = rogue::request(Method::GET, REGISTER, &target, "").unwrap();
+        request.headers_mut().insert("x-road-request-id", id.parse().unwrap());
+        let parameters = keys.parameters(stage.clock.now());
+        rogue::sign_request(&mut request, &keys, &parameters).unwrap();
+        request
+    };
+    for spelled in &spellings {
+        let answer = send(&stage, &signed(spelled)).await;
+        let message = refused(&stage, &answer, ProblemCode::RequestSignature).await;
+        assert!(message.contains("small letters"), "{spelled}: {message}");
+    }
+    assert_eq!(send(&stage, &signed(id)).await.status, 200);
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn forgery_does_not_use_up_the_id_of_an_honest_request() {
     let mut stage = provider_alone().await;

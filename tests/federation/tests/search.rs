@@ -58,18 +58,28 @@ async fn answers_come_with_the_requests_that_say_whom_and_why() {
     let all = found(provider, &about).await;
     assert_eq!(kinds(&all), ["answer", "request", "answer", "request"], "newest first");
     assert!(all.is_sorted_by(|a, b| a.index > b.index), "{all:?}");
-    assert_eq!(found(provider, &format!("{about}&limit=3")).await, all[..3]);
+    assert_eq!(found(provider, &format!("{about}&limit=1")).await, all[..2], "of the newest");
+    // The consumer's hub hears with the answer whom a call was about.
+    let heard = found(consumer, &about).await;
+    assert_eq!(kinds(&heard), ["answer", "request", "answer", "request"]);
     assert_eq!(found(provider, &format!("purpose={PURPOSE}")).await.len(), 6);
     for hub in [consumer, provider] {
         let named = found(hub, "message=case-7").await;
         assert_eq!(kinds(&named), ["answer", "request"]);
+        assert!(
+            found(hub, &format!("{about}&message=case-7")).await.is_empty(),
+            "all that is asked"
+        );
+        let narrowed = format!("{about}&service={PEOPLE}&purpose={PURPOSE}&outcome=ok&limit=1");
+        assert_eq!(found(hub, &narrowed).await.len(), 2);
+        assert!(found(hub, &format!("{about}&client=UZ/GOV/TAX/tax")).await.is_empty());
     }
     assert!(found(provider, "subject=51505850010013").await.is_empty());
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn an_answer_is_found_in_the_time_of_its_own_record() {
+async fn an_exchange_is_found_in_the_time_of_the_record_that_says_it() {
     let dir = tempfile::tempdir().unwrap();
     let source = Source::start(|_| {
         std::thread::sleep(Duration::from_millis(20));
@@ -83,9 +93,30 @@ async fn an_answer_is_found_in_the_time_of_its_own_record() {
         assert_eq!(kinds(&all), ["answer", "request"]);
         assert!(all[1].time < all[0].time);
         let (asked, answered) = (all[1].time.to_rfc3339(), all[0].time.to_rfc3339());
-        let from = format!("message=case-7&from={answered}");
-        assert_eq!(found(hub, &from).await, all[..1], "its request was before");
-        let to = format!("message=case-7&to={asked}");
-        assert_eq!(found(hub, &to).await, all[1..], "it came after");
+        for within in [format!("&from={asked}"), format!("&to={asked}")] {
+            assert_eq!(found(hub, &format!("message=case-7{within}")).await, all, "whole");
+        }
+        assert!(found(hub, &format!("message=case-7&from={answered}")).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_person_is_found_in_the_years_of_all_keys_and_nobody_without_any() {
+    let new_year = UnixMillis::from_rfc3339("2027-01-01T00:00:00Z").unwrap();
+    let mut stage = Stage::lay_out_at(new_year.minus(Duration::from_secs(30))).await.unwrap();
+    stage.federation.start_central().await.unwrap();
+    stage.federation.start_hub(PROVIDER).await.unwrap();
+    stage.federation.start_hub(CONSUMER).await.unwrap();
+    let provider = stage.hub(PROVIDER).unwrap();
+    let about = format!("subject={PINFL}");
+    assert!(!found(provider, "limit=10").await.is_empty(), "the hub's start");
+    assert!(found(provider, &about).await.is_empty(), "not what is about nobody");
+    assert_eq!(stage.ask().await.unwrap().status, 200);
+    stage.clock.advance(Duration::from_secs(60));
+    assert_eq!(stage.ask().await.unwrap().status, 200);
+    let all = found(provider, &about).await;
+    assert_eq!(kinds(&all), ["answer", "request", "answer", "request"]);
+    assert!(all[1].time > new_year && all[2].time < new_year);
+    assert_eq!(found(provider, &format!("{about}&limit=1")).await, all[..2]);
+    stage.stop().await;
 }

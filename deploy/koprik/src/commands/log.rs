@@ -53,6 +53,12 @@ pub(crate) struct Show {
     /// Only exchanges about this person; the identifier is turned into its pseudonym by the hub.
     #[arg(long, value_name = "PINFL")]
     subject: Option<String>,
+    /// Only exchanges of this `X-Road-Id`, which the caller chose.
+    #[arg(long, value_name = "ID")]
+    message: Option<String>,
+    /// Only exchanges for this purpose, by its code.
+    #[arg(long, value_name = "CODE")]
+    purpose: Option<String>,
     /// Only this client.
     #[arg(long, value_name = "ID")]
     client: Option<String>,
@@ -68,7 +74,7 @@ pub(crate) struct Show {
     /// Not after this moment, RFC 3339.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// At most so many.
+    /// At most so many, the newest. Where an exchange's other record says whom it was about, or why, that comes along.
     #[arg(long, default_value_t = 20)]
     limit: usize,
 }
@@ -114,7 +120,9 @@ impl Show {
         let mut query = format!("/v1/records?limit={}", self.limit);
         let filters = [
             ("exchange", self.exchange),
+            ("message", self.message),
             ("subject", self.subject),
+            ("purpose", self.purpose),
             ("client", self.client),
             ("service", self.service),
             ("outcome", self.outcome),

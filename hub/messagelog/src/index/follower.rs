@@ -181,7 +181,7 @@ impl Indexer {
     }
 
     /// Answers without the index for the records from `first` on; `found` is the answer for those before. Cost:
-    /// reads them.
+    /// reads those that the query is about, until it has enough of the oldest.
     fn find_in_records(
         &self,
         query: &Query,
@@ -190,21 +190,24 @@ impl Indexer {
     ) -> Result<Vec<u64>, LogError> {
         let limit = query.limit.min(ANSWERS_MAX_COUNT);
         let wanted = query.key.as_ref().map(|key| KeyDigest::of(key.kind, &key.value));
-        let mut records = self.segments.reader(first);
+        let mut records = self.segments.reader(first.max(query.within.start));
         let mut found = VecDeque::from(found);
-        while let Some((index, leaf)) = records.next_leaf()? {
+        let oldest = query.order == Order::OldestFirst;
+        while !(oldest && found.len() >= limit) {
+            let Some((index, leaf)) = records.next_leaf()? else { break };
+            if index >= query.within.end {
+                break;
+            }
             let keys = (self.options.keys_of)(&leaf.bytes);
             let meant = wanted.is_none_or(|key| keys.digests.contains(&key));
             if !meant || !(query.from..=query.to).contains(&keys.time) {
                 continue;
             }
-            match query.order {
-                Order::OldestFirst if found.len() == limit => break,
-                Order::OldestFirst => found.push_back(index),
-                Order::NewestFirst => {
-                    found.push_front(index);
-                    found.truncate(limit);
-                }
+            if oldest {
+                found.push_back(index);
+            } else {
+                found.push_front(index);
+                found.truncate(limit);
             }
         }
         Ok(found.into())

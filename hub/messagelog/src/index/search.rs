@@ -53,9 +53,11 @@ impl<'a> Search<'a> {
             records.reverse();
         }
         for record in records {
+            let index = tail.first + u64::from(record);
             let time = usize::try_from(record).ok().and_then(|place| tail.times.get(place));
-            if !self.is_full() && time.is_some_and(|time| self.is_wanted(*time)) {
-                self.found.push(tail.first + u64::from(record));
+            let wanted = time.is_some_and(|time| self.is_wanted(*time));
+            if !self.is_full() && wanted && self.query.within.contains(&index) {
+                self.found.push(index);
             }
         }
     }
@@ -76,7 +78,16 @@ impl<'a> Search<'a> {
             let block = u32::try_from(block).unwrap_or(u32::MAX);
             block.saturating_mul(run.head.block_count).min(run.head.count)
         };
-        let (from, to) = (first_of(from), first_of(to + 1));
+        let place_of = |index: u64| {
+            let place = index.saturating_sub(run.head.first).min(u64::from(run.head.count));
+            u32::try_from(place).unwrap_or(u32::MAX)
+        };
+        let Range { start, end } = &self.query.within;
+        let (from, to) =
+            (first_of(from).max(place_of(*start)), first_of(to + 1).min(place_of(*end)));
+        if from >= to {
+            return Ok(());
+        }
         let mut columns = run.columns();
         let Some(key) = self.key else {
             return self.take(from..to, run, &mut columns, |_, record| Ok(record));

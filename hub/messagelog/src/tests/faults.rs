@@ -119,6 +119,8 @@ async fn queries_read_the_records_while_there_is_no_index_and_it_comes_back_by_i
         Query::all(),
         Query { limit: 7, ..Query::by_key(IndexKey::new(IndexKind::Client, "client-1")) },
         Query { limit: 7, order: Order::OldestFirst, ..Query::all() },
+        Query { within: 12..15, ..Query::all() },
+        Query { within: 12..19, limit: 3, order: Order::OldestFirst, ..Query::all() },
         Query { from: minute(30), to: minute(41), ..Query::all() },
     ];
     let answers = |log: &MessageLog| queries.each_ref().map(|query| log.find(query).unwrap());

@@ -37,7 +37,7 @@ fn answers(log: &MessageLog) -> Vec<Vec<u64>> {
     queries().iter().map(|query| log.find(query).unwrap()).collect()
 }
 
-fn queries() -> [Query; 10] {
+fn queries() -> [Query; 12] {
     let exchange = |n: u64| IndexKey::new(IndexKind::Exchange, format!("exchange-{n}"));
     [
         client(0),
@@ -49,6 +49,8 @@ fn queries() -> [Query; 10] {
         Query { to: minute(9), order: Order::OldestFirst, ..client(1) },
         Query { from: minute(44), to: minute(44), ..Query::all() },
         Query::by_key(exchange(9_999)),
+        Query { within: 20..333, limit: 50, ..client(2) },
+        Query { within: 101..447, order: Order::OldestFirst, limit: 999, ..Query::all() },
         Query::all(),
     ]
 }
@@ -65,6 +67,27 @@ async fn records_are_found_by_key_time_and_order_within_the_limit() {
     assert_eq!(all(&between), [103, 102, 101, 100]);
     let both = Query { from: minute(100), to: minute(103), ..client(1) };
     assert_eq!(all(&both), [103, 100]);
+    // Pages of an answer that is longer than its limit, with their ends in runs and in memory.
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let mut whole: Vec<u64> = (0..450).filter(|n| n % 3 == 2).collect();
+        let mut paged = Vec::new();
+        let mut page = Query { order, limit: 11, ..client(2) };
+        loop {
+            let next = all(&page);
+            let Some(last) = next.last() else { break };
+            match order {
+                Order::NewestFirst => page.within.end = *last,
+                Order::OldestFirst => page.within.start = last + 1,
+            }
+            paged.extend(next);
+        }
+        if order == Order::NewestFirst {
+            whole.reverse();
+        }
+        assert_eq!(paged, whole);
+    }
+    assert!(all(&Query { within: 446..449, ..Query::all() }).into_iter().eq((446..449).rev()));
+    assert_eq!(all(&Query { within: 7..7, ..Query::all() }), [0; 0]);
     let nothing = Query { from: minute(451), ..Query::all() };
     assert_eq!(all(&nothing), [0; 0]);
     assert_eq!(all(&client(3)), [0; 0]);

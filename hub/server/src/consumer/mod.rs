@@ -13,7 +13,6 @@ use http::Request;
 use hub_core::headers;
 use hub_core::signature::Base;
 use hub_core::signature::kept::Signed;
-use hub_messagelog::PendingReceipt;
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
 use schemas::limits::BODY_MAX_BYTES;
@@ -156,24 +155,20 @@ async fn run(
     }
     let request = sign(hub, &signer, &parts, &body, trail).await?;
     let mut request_recorded = record_request(hub, &body, trail);
-    refuse_failed(&mut request_recorded)?;
+    if let Some(error) = request_recorded.failure() {
+        return Err(log_problem(&error));
+    }
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;
     trail.record.peer = Some(server.id.to_string());
     let answer = receive_answer(hub, answer, &trail.exchange).await?;
     let verified = verify(&answer, &request, &target, &configuration, hub)?;
     read_answer_trail(hub, &answer, &target, &request, &body, trail).await;
-    // An answer's record leaves to its request's what that one says: without it, it is not made.
-    refuse_failed(&mut request_recorded)?;
     // Both records share one sync: the request's waits for no other than the answer's.
     let answer_recorded = record_answer(hub, &answer, &verified, trail);
     request_recorded.await.map_err(|error| log_problem(&error))?;
     let receipt = answer_recorded.await.map_err(|error| log_problem(&error))?;
     Ok(release(answer, verified, &receipt, trail))
-}
-
-fn refuse_failed(recorded: &mut PendingReceipt) -> Result<(), Failure> {
-    recorded.failure().map_or(Ok(()), |error| Err(log_problem(&error)))
 }
 
 fn log_problem(error: &hub_messagelog::LogError) -> Failure {

@@ -11,7 +11,7 @@ use super::*;
 const ORIGIN: &str = "koprik/test";
 const AT: UnixMillis = UnixMillis(1_780_272_000_000);
 
-fn journal(dir: &Path) -> Journal {
+pub(crate) fn journal(dir: &Path) -> Journal {
     let options = LogOptions {
         dir: dir.join("log"),
         origin: ORIGIN.to_owned(),
@@ -25,7 +25,7 @@ fn journal(dir: &Path) -> Journal {
     Journal::new(log, vault, Retention::default(), Clock::machine(), 1024)
 }
 
-fn request() -> Record {
+pub(crate) fn request() -> Record {
     let mut record = Record::new(Kind::Request, Side::Provider, AT, "ok");
     record.client = Some("UZ/GOV/NASP/register".into());
     record.exchange = Some("455c1685-58b0-4808-9549-fe0b1b53993a".into());
@@ -35,7 +35,7 @@ fn request() -> Record {
     record
 }
 
-fn answer() -> Record {
+pub(crate) fn answer() -> Record {
     let mut record = request();
     record.turn_into(Kind::Answer, AT);
     record

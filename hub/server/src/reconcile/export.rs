@@ -184,7 +184,7 @@ async fn first_index(log: &MessageLog, from: UnixMillis) -> Result<u64, Fault> {
     let from = from.minus(margin()).minus(DISORDER);
     let query = Query { from, limit: 1, order: Order::OldestFirst, ..Query::all() };
     let (log, size) = (log.clone(), log.size());
-    let found = blocking(move || log.find(&query)).await?;
+    let found = blocking(move || Ok(log.find(&query)?)).await?;
     Ok(found.first().map_or(size, |first| first.saturating_sub(1)))
 }
 
