@@ -32,6 +32,7 @@ async fn records_are_asked_for_by_what_they_say_and_proved_by_their_place() {
     assert_eq!(told[0]["record"]["exchange"], exchange);
     let narrowed = show(&[&about[..], &["--purpose", PURPOSE, "--limit", "1"]].concat());
     assert_eq!(narrowed, told);
+    assert!(show(&[&about[..], &["--purpose", "another"]].concat()).is_empty());
     assert!(show(&[&about[..], &["--message", "another"]].concat()).is_empty());
     let made = format!("UZ-{exchange}");
     assert_eq!(show(&["--message", &made]).len(), 2, "an X-Road-Id that the hub made");
