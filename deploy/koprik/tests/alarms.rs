@@ -15,8 +15,12 @@ use schemas::tlog::{Checkpoint, Note, NoteSignature, NoteSigner as _, SplitView}
 const HUB: &str = "tax";
 
 fn signed(key: &NoteKey, root: &[u8]) -> String {
+    signed_at(key, 3, root)
+}
+
+fn signed_at(key: &NoteKey, size: u64, root: &[u8]) -> String {
     let (origin, root) = (key.name().to_owned(), Sha256::of(root));
-    let text = Checkpoint { origin, size: 3, root }.to_string();
+    let text = Checkpoint { origin, size, root }.to_string();
     let signature = key.sign(text.as_bytes()).unwrap().to_vec();
     let line = NoteSignature::new(key.name(), key.verifier().key_id(), signature).unwrap();
     Note::new(&text, vec![line]).unwrap().to_string()
@@ -67,6 +71,31 @@ fn alarm_is_listed_with_both_checkpoints_written_and_verified_by_the_logs_key() 
     let changed = std::fs::read_to_string(&file).unwrap().replacen("\\n3\\n", "\\n4\\n", 1);
     std::fs::write(&file, changed).unwrap();
     assert_eq!(koprik(&["verify", &file, "--log-key", &own]).status.code(), Some(1));
+}
+
+/// Whoever has two checkpoints of an honest log can write such a file.
+#[test]
+fn two_checkpoints_without_a_proof_that_convicts_are_no_split_view() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = NoteKey::ephemeral("koprik/UZ/GOV/TAX/hub-1").unwrap();
+    let own = key.verifier().to_string();
+    let file = dir.path().join("split-view.json");
+    let path = file.display().to_string();
+    let doubt = SplitView::new(signed_at(&key, 3, b"three"), signed_at(&key, 5, b"five"), &[]);
+    std::fs::write(&file, doubt.to_text()).unwrap();
+    let judged = koprik(&["verify", &path, "--log-key", &own]);
+    let words = String::from_utf8(judged.stdout.clone()).unwrap();
+    assert_eq!(judged.status.code(), Some(1), "{words}");
+    assert!(words.starts_with("NOT PROVED") && !words.contains("VERIFIED"), "{words}");
+    let value = printed(&koprik(&["--json", "verify", &path, "--log-key", &own]));
+    assert_eq!((&value["verified"], &value["proved"]), (&false.into(), &false.into()));
+    // Neither a file in another encoding nor an evidence file is taken for more than it is.
+    std::fs::write(&file, b"{\"cosigned\":\xff").unwrap();
+    assert_eq!(koprik(&["verify", &path, "--log-key", &own]).status.code(), Some(1));
+    std::fs::write(&file, "{\"checkpoint\":\"\"}\n").unwrap();
+    let evidence = koprik(&["verify", &path, "--log-key", &own]);
+    let words = String::from_utf8(evidence.stdout.clone()).unwrap();
+    assert!(evidence.status.code() == Some(1) && words.contains("--anchor"), "{words}");
 }
 
 #[test]

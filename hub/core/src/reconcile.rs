@@ -3,7 +3,7 @@
 //!
 //! A difference is *explained* when a record says why it is there; everything else is for people to
 //! look into. A crash of the consumer's hub looks like removed records: its request record becomes
-//! durable up to 5 ms after the request has left. So it is named as possible and not as explained.
+//! durable up to 40 ms after the request has left. So it is named as possible and not as explained.
 
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
@@ -112,7 +112,7 @@ causes! {
         "only at the provider, and the consumer's hub went on recording: its records were lost, removed or never made; check its log, and its checkpoint against a witness";
     /// Only at the provider, just before the consumer's hub started again.
     ConsumerStarted = "consumer-started",
-        "only at the provider, in a gap of the consumer's log that ends with a start of its hub: a crash (a request's record may follow the request by 5 ms, so the last ones may be missing), or a restored older copy; compare the checkpoint with a witness's, and the gap with the hub's program log";
+        "only at the provider, in a gap of the consumer's log that ends with a start of its hub: a crash (a request's record may follow the request by 40 ms, so the last ones may be missing), or a restored older copy; compare the checkpoint with a witness's, and the gap with the hub's program log";
     /// A log has an answer without the request.
     RequestMissing = "request-missing",
         "a log has the answer and not the request: its record was lost or removed; check that log";

@@ -88,7 +88,8 @@ impl Alarms {
     }
 
     /// Raises an alarm over a split view if it is one of this log: kept, durably, and named in the program log.
-    /// `None` when it has been raised before, or enough are kept about the log. Blocking.
+    /// `None` when it has been raised before, or enough are kept about the log. One that is proved takes the place
+    /// of one that is not. Blocking.
     ///
     /// # Errors
     /// When the split view is none; the file operation is reported in the program log, and the alarm counts.
@@ -102,17 +103,32 @@ impl Alarms {
         let file = self.dir.join(format!("{:013}-{digest}.json", at.0));
         let alarm = Alarm { at, contradiction, checkpoints, split_view, file };
         let mut list = self.list();
-        let about = list.iter().filter(|held| held.log() == alarm.log()).count();
-        if list.iter().any(|held| held.digest() == digest) {
+        let same = list.iter().position(|held| held.digest() == digest);
+        let of_log = |held: &&Alarm| held.log() == alarm.log();
+        let is_full = list.iter().filter(of_log).count() >= ALARMS_PER_LOG_MAX_COUNT
+            || list.len() >= ALARMS_MAX_COUNT;
+        let doubt = |held: &Alarm| !held.contradiction.proved();
+        let gives_way = match same {
+            Some(place) => list.get(place).is_some_and(doubt).then_some(place),
+            None => list.iter().position(|held| doubt(held) && of_log(&held)),
+        };
+        let gives_way = gives_way.filter(|_| contradiction.proved() && (same.is_some() || is_full));
+        if gives_way.is_none() && same.is_some() {
             return Ok(None);
         }
-        if about >= ALARMS_PER_LOG_MAX_COUNT || list.len() >= ALARMS_MAX_COUNT {
-            tracing::warn!(log = alarm.log(), "a further split view is not kept: enough are");
+        if gives_way.is_none() && is_full {
+            tracing::warn!("a further split view is not kept, enough are");
+            name_both(&alarm);
             return Ok(None);
         }
         if let Err(error) = replace_durably(&alarm.file, alarm.split_view.to_text().as_bytes()) {
             let file = alarm.file.display();
             tracing::error!(%error, %file, "an alarm cannot be stored; check disk and owner");
+        }
+        let doubt = gives_way.map(|place| list.remove(place));
+        if let Some(doubt) = doubt.filter(|doubt| doubt.file != alarm.file) {
+            // One that stays is read again at the next start, and counts.
+            let _ = fs::remove_file(&doubt.file);
         }
         list.push(alarm.clone());
         drop(list);

@@ -159,15 +159,15 @@ impl Gatherer {
             .collect();
         let (mut raised, mut published) = (Vec::new(), false);
         while let Some((witness, outcome)) = asked.next().await {
-            raised.extend(self.note_down(witness, tree.size, outcome));
+            raised.extend(self.note_down(witness, &tree, outcome));
             if !published && self.reached(&policy) {
                 published = true;
-                self.publish().await;
+                self.publish(&policy).await;
             }
         }
         let reached = self.reached(&policy);
         if reached {
-            self.publish().await;
+            self.publish(&policy).await;
         }
         let mut state = self.state();
         state.short_since = match reached {
@@ -212,7 +212,7 @@ impl Gatherer {
         let mut old = known.unwrap_or(0).min(tree.size);
         // Once more when the witness says what it has seen last.
         for _ in 0..2 {
-            let (request, proof) = self.request(old, tree).await.map_err(Trouble::Away)?;
+            let (request, _) = self.request(old, tree).await.map_err(Trouble::Away)?;
             let answer = witnesses.ask(&witness.place, request);
             let answer = tokio::time::timeout(WITNESS_TIMEOUT, answer).await;
             match answer.map_err(|_| Trouble::Silent)?.map_err(Trouble::Away)? {
@@ -222,7 +222,7 @@ impl Gatherer {
                 WitnessAnswer::Size(size) if size > tree.size => return Err(ahead(size)),
                 WitnessAnswer::Size(size) => old = size,
                 WitnessAnswer::Contradicted { status, text } => {
-                    return Err(self.contradicted(&text, status, tree, &proof).await);
+                    return Err(self.contradicted(&text, status, tree).await);
                 }
                 WitnessAnswer::Refused { status, text } => {
                     let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -246,22 +246,17 @@ impl Gatherer {
         Ok((request.map_err(|error| error.to_string())?.to_string(), proof))
     }
 
-    /// The witness holds a checkpoint that this log's newest does not extend. It gives it, and so the split view is
-    /// known here too.
-    async fn contradicted(
-        &self,
-        text: &str,
-        status: u16,
-        tree: &Tree,
-        proof: &[schemas::digest::Sha256],
-    ) -> Trouble {
-        let key = self.log.verifier().clone();
-        let cosigned = Note::parse(text).map(|note| note.to_string()).unwrap_or_default();
-        let split_view = SplitView::new(cosigned, tree.note.to_string(), proof);
-        let alarms = self.alarms.clone();
-        let raised = tokio::task::spawn_blocking(move || alarms.raise(split_view, &key)).await;
-        match raised {
-            Ok(Ok(alarm)) => {
+    /// The witness says that it holds a checkpoint that this log's newest does not extend. It gives it, and so the
+    /// split view is known here too. The proof between the two is this log's own, whatever was asked: by it no earlier
+    /// checkpoint of an honest log contradicts the newest.
+    async fn contradicted(&self, text: &str, status: u16, tree: &Tree) -> Trouble {
+        let split_view = self.split_view(text, tree).await;
+        let (key, alarms) = (self.log.verifier().clone(), self.alarms.clone());
+        let raised = tokio::task::spawn_blocking(move || {
+            split_view.and_then(|split_view| alarms.raise(split_view, &key).ok())
+        });
+        match raised.await {
+            Ok(Some(alarm)) => {
                 let text = "it has cosigned another history of this log; see the alarm";
                 Trouble::OtherHistory(text.to_owned(), alarm.map(Box::new))
             }
@@ -269,10 +264,17 @@ impl Gatherer {
         }
     }
 
+    async fn split_view(&self, cosigned: &str, tree: &Tree) -> Option<SplitView> {
+        let cosigned = Note::parse(cosigned).ok()?;
+        let size = cosigned.text().parse::<Checkpoint>().ok()?.size;
+        let (_, proof) = self.request(size, tree).await.ok()?;
+        Some(SplitView::new(cosigned.to_string(), tree.note.to_string(), &proof))
+    }
+
     fn note_down(
         &self,
         witness: &WitnessVerifier,
-        size: u64,
+        tree: &Tree,
         outcome: Result<NoteSignature, Trouble>,
     ) -> Option<Alarm> {
         let name = witness.name().to_owned();
@@ -283,12 +285,14 @@ impl Gatherer {
                 if state.troubles.remove(&name).is_some() {
                     tracing::info!(witness = name, "witness cosigns again");
                 }
-                state.sizes.insert(name, size);
-                let gathering = state.gathering.take();
-                state.gathering = gathering.map(|tree| Tree {
-                    note: tree.note.clone().with_signature(line).unwrap_or(tree.note),
-                    ..tree
-                });
+                state.sizes.insert(name, tree.size);
+                // The log may have grown meanwhile: the line is of the checkpoint that was asked about.
+                let same = |gathering: &&mut Tree| gathering.note.text() == tree.note.text();
+                if let Some(gathering) = state.gathering.as_mut().filter(same)
+                    && let Ok(note) = gathering.note.clone().with_signature(line)
+                {
+                    gathering.note = note;
+                }
                 return None;
             }
             Err(trouble) => trouble,
@@ -322,9 +326,12 @@ impl Gatherer {
         note.and_then(|note| policy.check(note).ok()).is_some_and(|cosigned| cosigned.reached())
     }
 
-    /// Makes the gathered checkpoint the newest cosigned one.
-    async fn publish(&self) {
+    /// Makes the gathered checkpoint the newest cosigned one, if it is still one that the quorum has cosigned.
+    async fn publish(&self, policy: &WitnessPolicy) {
         let _alone = self.publishing.lock().await;
+        if !self.reached(policy) {
+            return;
+        }
         let Some(tree) = self.state().gathering.clone() else { return };
         let (file, text) = (self.file.clone(), tree.note.to_string());
         let same = |held: &Tree| held.note == tree.note;

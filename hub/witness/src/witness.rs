@@ -121,7 +121,7 @@ impl Witness {
         for entry in listed {
             let path = entry.map_err(|cause| WitnessError::io("listing", &dir, cause))?.path();
             if path.extension().is_some_and(|extension| extension == "note") {
-                let read = read(&path)?;
+                let read = read(&path, &verifier)?;
                 held.insert(read.checkpoint.origin.clone(), read);
             }
         }
@@ -283,11 +283,18 @@ fn refused(status: u16, text: &str) -> Answered {
     Answered { answer: WitnessAnswer::Refused { status, text }, alarm: None }
 }
 
-fn read(path: &Path) -> Result<Held, WitnessError> {
+/// Reads what was cosigned last; the witness's own line shows that it is that.
+fn read(path: &Path, own: &WitnessVerifier) -> Result<Held, WitnessError> {
     let note = fs::read_to_string(path).map_err(|e| WitnessError::io("reading", path, e))?;
     let damaged = || WitnessError::Damaged { path: path.display().to_string() };
-    let checkpoint = Note::parse(&note).ok().and_then(|note| note.text().parse().ok());
-    let checkpoint: Checkpoint = checkpoint.ok_or_else(damaged)?;
+    let parsed = Note::parse(&note).map_err(|_| damaged())?;
+    let checkpoint: Checkpoint = parsed.text().parse().map_err(|_| damaged())?;
+    if !parsed.signatures().iter().any(|line| own.names(line)) {
+        let (log, path) = (&checkpoint.origin, path.display());
+        tracing::warn!(%log, %path, "what was cosigned last has no line of this witness's key: was it changed?");
+    } else if own.verify(&parsed).is_err() {
+        return Err(damaged());
+    }
     let own_name = format!("{}.note", Sha256::of(checkpoint.origin.as_bytes()));
     if path.file_name().and_then(|name| name.to_str()) != Some(own_name.as_str()) {
         return Err(damaged());

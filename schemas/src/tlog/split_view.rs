@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::merkle::{Extension, roots_through};
+use super::merkle::{Extension, empty_root, roots_through};
 use super::note::Note;
 use super::verifier::NoteVerifier;
 use crate::digest::Sha256;
@@ -150,6 +150,10 @@ fn judge(
     if first.size == second.size {
         let same = first.root == second.root;
         return if same { Err(SplitViewRefusal::Consistent) } else { Ok(Contradiction::TwoRoots) };
+    }
+    // RFC 6962 has no proof from the empty tree: every tree extends it.
+    if first.size == 0 && first.root == empty_root() {
+        return Err(SplitViewRefusal::Consistent);
     }
     let (old_root, new_root) = (&first.root, &second.root);
     let states = Extension { old_size: first.size, old_root, new_size: second.size, new_root };

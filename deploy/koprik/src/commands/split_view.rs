@@ -10,19 +10,25 @@ use serde_json::{Value, json};
 
 use crate::output;
 
-/// What a split view does not prove, in words.
+/// What a split view that convicts does not prove, in words.
 const NOT_PROVED: [&str; 3] = [
     "that the log key is a hub's: compare it with the log key in the global configuration",
     "who did it: the log's operator, somebody with a copy of its key, or a restored old copy of its disk",
     "what stands in either history: compare the records in which the two copies differ",
 ];
 
-/// Whether a file is meant as a split view: JSON, where a receipt is not.
+/// What stays open when the two checkpoints contradict nothing.
+const NOT_SHOWN: &str = "both checkpoints are the log's own, and the proof in the file does not join them: that is \
+     what an honest log's checkpoints look like with a wrong proof. Ask the log for the consistency proof between the \
+     two sizes; if it gives none that holds, it did not only grow";
+
+/// Whether a file is meant as a split view: the beginning of its one spelling.
 pub(crate) fn is_one(path: &Path) -> bool {
     use std::io::Read as _;
-    let mut first = [0];
+    const BEGIN: &[u8] = b"{\"cosigned\":";
+    let mut first = [0; BEGIN.len()];
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok()
-        && first == *b"{"
+        && first == *BEGIN
 }
 
 /// `koprik verify FILE --log-key KEY`.
@@ -31,7 +37,8 @@ pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<bool>
     let cannot = || format!("cannot read {}", path.display());
     let size = std::fs::metadata(path).with_context(cannot)?.len();
     ensure!(size <= EVIDENCE_FILE_MAX_BYTES, "{} has {size} bytes", path.display());
-    let text = std::fs::read_to_string(path).with_context(cannot)?;
+    let bytes = std::fs::read(path).with_context(cannot)?;
+    let text = String::from_utf8_lossy(&bytes);
     let (contradiction, [first, second]) =
         match SplitView::from_text(&text).and_then(|split_view| split_view.verify(&key)) {
             Ok(verified) => verified,
@@ -42,20 +49,23 @@ pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<bool>
                 return Ok(false);
             }
         };
+    let proved = contradiction.proved();
+    let not_proved: &[&str] = if proved { &NOT_PROVED } else { &[NOT_SHOWN] };
     let value = json!({
-        "verified": true,
+        "verified": proved,
         "log": key.name(),
         "shown": contradiction.words(),
-        "proved": contradiction.proved(),
+        "proved": proved,
         "cosigned": { "size": first.size, "root": first.root },
         "offered": { "size": second.size, "root": second.root },
-        "not_proved": NOT_PROVED,
+        "not_proved": not_proved,
     });
     output::print(json, &value, || {
-        let title = if contradiction.proved() { "PROVED" } else { "NOT SHOWN TO BE HONEST" };
-        let not_proved = NOT_PROVED.map(|line| format!("  – {line}\n")).concat();
+        let title = if proved { "VERIFIED: a split view of" } else { "NOT PROVED: a doubt about" };
+        let lines: Vec<String> = not_proved.iter().map(|line| format!("  – {line}\n")).collect();
+        let not_proved = lines.concat();
         format!(
-            "VERIFIED: a split view of {}\n\n{title}: {}\n  first   {} records, root {}\n  second  \
+            "{title} {}\n\n{}\n  first   {} records, root {}\n  second  \
              {} records, root {}\n\nnot proved by this file\n{not_proved}",
             key.name(),
             contradiction.words(),
@@ -65,7 +75,7 @@ pub(crate) fn verify(path: &Path, key: &str, json: bool) -> anyhow::Result<bool>
             second.root
         )
     })?;
-    Ok(true)
+    Ok(proved)
 }
 
 /// An alarm as the hub gives it, in words, both checkpoints named.

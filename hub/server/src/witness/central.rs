@@ -113,7 +113,7 @@ async fn at(hub: &Hub, central: &str, key: &NoteVerifier) -> Result<Option<Alarm
 /// Shows the request to this hub's own witness.
 async fn judge(own: Arc<Witness>, body: String, key: NoteVerifier) -> Result<Answered, String> {
     let judged = tokio::task::spawn_blocking(move || {
-        // Over plain HTTP anybody may have answered: only what is proved is an alarm.
+        // Over plain HTTP anybody may have answered: a wrong proof casts no doubt, but from a power of two on.
         own.add_checkpoint(body.as_bytes(), &Asker::Anyone, |origin| {
             (origin == key.name()).then(|| key.clone())
         })

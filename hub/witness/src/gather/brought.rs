@@ -48,11 +48,11 @@ impl Gatherer {
             };
             counted += 1;
             if witness.verify(&tree.note).is_err() {
-                self.note_down(witness, tree.size, Ok(line));
+                self.note_down(witness, &tree, Ok(line));
             }
         }
         if counted > 0 && self.reached(&policy) {
-            self.publish().await;
+            self.publish(&policy).await;
         }
         Some(counted)
     }

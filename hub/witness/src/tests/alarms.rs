@@ -40,6 +40,46 @@ fn what_the_log_did_not_sign_raises_nothing() {
     assert_eq!(store.count(), 0);
 }
 
+/// Doubts can be many and are cheap to bring about; a proof is not to find the places taken.
+#[test]
+fn what_is_proved_takes_the_place_of_a_doubt() {
+    let (dir, log) = (tempfile::tempdir().unwrap(), PaperLog::new());
+    let store = alarms(dir.path());
+    let at = |size| log.sign(&leaves(size, size, 0)).to_string();
+    for size in 5..40 {
+        let doubt = SplitView::new(at(3), at(size), &[]);
+        store.raise(doubt, log.key.verifier()).unwrap();
+    }
+    assert_eq!(store.count(), ALARMS_PER_LOG_MAX_COUNT);
+    let forked = |size: u16| {
+        let (honest, other) = (leaves(3, 3, 0), leaves(size, 1, 7));
+        let notes = [honest, other.clone()].map(|leaves| log.sign(&leaves).to_string());
+        let [cosigned, offered] = notes;
+        (
+            SplitView::new(cosigned.clone(), offered.clone(), &[]),
+            SplitView::new(cosigned, offered, &proof(3, &other)),
+        )
+    };
+    let raised = store.raise(split(&log, 7), log.key.verifier()).unwrap();
+    assert!(raised.unwrap().contradiction.proved());
+    assert_eq!(store.count(), ALARMS_PER_LOG_MAX_COUNT);
+    // The same two checkpoints, first without and then with a proof that convicts.
+    let other = tempfile::tempdir().unwrap();
+    let store = alarms(other.path());
+    let (doubt, proved) = forked(6);
+    assert!(
+        !store.raise(doubt.clone(), log.key.verifier()).unwrap().unwrap().contradiction.proved()
+    );
+    assert!(store.raise(proved, log.key.verifier()).unwrap().unwrap().contradiction.proved());
+    assert!(store.raise(doubt, log.key.verifier()).unwrap().is_none());
+    for store in [&store, &alarms(other.path())] {
+        assert_eq!(
+            store.all().iter().map(|a| a.contradiction.proved()).collect::<Vec<_>>(),
+            [true]
+        );
+    }
+}
+
 #[test]
 fn forked_log_fills_no_disk() {
     let (dir, log) = (tempfile::tempdir().unwrap(), PaperLog::new());

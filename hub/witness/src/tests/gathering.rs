@@ -31,6 +31,8 @@ enum Manner {
     Nonsense,
     /// Always names the size before.
     Endless,
+    /// Says that the log contradicts a checkpoint of its own from before.
+    Accusing,
 }
 
 pub(super) struct Stage {
@@ -39,6 +41,8 @@ pub(super) struct Stage {
     pub(super) witnesses: Vec<Witness>,
     manners: Mutex<HashMap<String, Manner>>,
     asked: Mutex<usize>,
+    /// What an accusing witness shows.
+    earlier: Mutex<String>,
     pub(super) configuration: ConfigurationInForce,
 }
 
@@ -61,8 +65,8 @@ impl Stage {
             ..Content::default()
         };
         let configuration = in_force(content);
-        let (manners, asked) = (Mutex::default(), Mutex::default());
-        Self { dir, log_key, witnesses, manners, asked, configuration }
+        let (manners, asked, earlier) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { dir, log_key, witnesses, manners, asked, earlier, configuration }
     }
 
     /// A history of this log, each in a folder of its own and under the one key.
@@ -138,6 +142,10 @@ impl AskWitness for Stage {
             },
             Manner::Nonsense => Ok(WitnessAnswer::read(200, "text/html", "<html>\n")),
             Manner::Endless => Ok(WitnessAnswer::Size(0)),
+            Manner::Accusing => {
+                let text = self.earlier.lock().unwrap().clone();
+                Ok(WitnessAnswer::Contradicted { status: 422, text })
+            }
         }
     }
 }
@@ -260,6 +268,26 @@ async fn forked_log_is_refused_and_both_sides_hold_both_checkpoints() {
     assert!(forked.warnings().iter().any(|text| text.contains("another history")));
     ours.close().await;
     theirs.close().await;
+}
+
+#[tokio::test]
+async fn a_witness_cannot_make_an_honest_log_accuse_itself() {
+    let stage = Stage::new(1);
+    let log = stage.log("ours");
+    let gatherer = stage.gatherer(&log, "ours");
+    stage.behave("b", Manner::Accusing);
+    let mut earlier = vec![log.latest_checkpoint()];
+    for size in 1..=9 {
+        append(&log, &format!("record {size}")).await;
+        for shown in &earlier {
+            stage.earlier.lock().unwrap().clone_from(shown);
+            assert!(gatherer.round(&stage.configuration, &stage).await.is_empty());
+        }
+        earlier.push(log.latest_checkpoint());
+    }
+    assert_eq!(alarms(&stage.dir.path().join("ours-own")).count(), 0);
+    assert!(gatherer.warnings()[0].contains("shows no reason"), "{:?}", gatherer.warnings());
+    log.close().await;
 }
 
 #[tokio::test]

@@ -175,6 +175,19 @@ fn witness_with_a_damaged_memory_does_not_begin_and_names_the_file() {
     let file = logs.join(format!("{}.note", Sha256::of(ORIGIN.as_bytes())));
     let whole = std::fs::read_to_string(&file).unwrap();
     let other = logs.join(format!("{}.note", Sha256::of(b"other")));
+    // Whatever changes in it, the memory is either refused or the same.
+    for at in 0..whole.len() {
+        let mut changed = whole.clone().into_bytes();
+        changed[at] ^= 1;
+        std::fs::write(&file, changed).unwrap();
+        match Witness::open(logs.clone(), key.clone(), Clock::manual(NOW), alarms(dir.path())) {
+            Err(refused) => assert!(refused.to_string().contains(&file.display().to_string())),
+            Ok(same) => {
+                let answer = ask(&same, &log, &log.request(3, &leaves(5, 5, 0)));
+                assert!(matches!(answer, WitnessAnswer::Cosigned(_)), "byte {at}: {answer:?}");
+            }
+        }
+    }
     for (path, text) in [(&file, &whole[..40]), (&other, &whole[..])] {
         std::fs::write(path, text).unwrap();
         let opened =
