@@ -51,12 +51,23 @@ fn exports_of_a_running_and_a_stopped_hub_reconcile_and_one_alone_does_not() {
     );
     let end = format!("{{\"lines\":{}}}", lines.len() - 1);
     let forged = [&lines[..lines.len() - 1], &[alone, &end]].concat().join("\n") + "\n";
-    std::fs::write(&other, forged).unwrap();
+    std::fs::write(&other, &forged).unwrap();
     let words = koprik(&["audit", "reconcile", &one, &other]);
     assert_eq!(words.status.code(), Some(1), "{}", complaint(&words));
     let words = String::from_utf8(words.stdout).unwrap();
     assert!(words.starts_with("UNEXPLAINED: 1 exchange"), "{words}");
     assert!(words.contains("✗ consumer-") && words.contains("provider's record 9"), "{words}");
+
+    // Who says that the export was made long ago makes nothing right.
+    let mut header: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+    for (made, text) in [(header["from"].clone(), "too new"), (0.into(), "set that hub's clock")] {
+        header["made"] = made;
+        std::fs::write(&other, forged.replacen(lines[0], &header.to_string(), 1)).unwrap();
+        let judged = koprik(&["audit", "reconcile", &one, &other]);
+        assert_eq!(judged.status.code(), Some(2), "{}", complaint(&judged));
+        assert!(complaint(&judged).contains(text), "{}", complaint(&judged));
+        assert!(!String::from_utf8_lossy(&judged.stdout).contains("RECONCILED"));
+    }
 
     let same = koprik(&["audit", "reconcile", &one, &one]);
     assert_eq!(same.status.code(), Some(2));

@@ -5,6 +5,8 @@
 //! look into. A crash of the consumer's hub looks like removed records: its request record becomes
 //! durable up to 40 ms after the request has left. So it is named as possible and not as explained.
 
+use std::collections::BTreeSet;
+
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
 use schemas::identifier::{MemberId, ServiceId};
@@ -15,6 +17,8 @@ use schemas::record::Side;
 /// Outcomes of refusals that are kept for one exchange: whoever knows an id can have it refused
 /// any number of times.
 const OUTCOMES_COUNT: usize = 8;
+/// Different requests, and answers, that are kept for one exchange. An id is used once; more are never matched.
+const MESSAGES_COUNT: usize = 8;
 
 /// A message as a log has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +28,41 @@ struct Message {
     time: UnixMillis,
 }
 
+/// The different messages of one kind under one id: one, unless a consumer's hub has used the id again.
+#[derive(Clone, Debug, Default)]
+struct Messages(Vec<Message>);
+
+impl Messages {
+    fn add(&mut self, message: Message) {
+        let same = |held: &Message| (held.signed, held.body) == (message.signed, message.body);
+        if self.0.len() <= MESSAGES_COUNT && !self.0.iter().any(same) {
+            self.0.push(message);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn signed(&self) -> BTreeSet<Sha256> {
+        self.0.iter().filter_map(|message| message.signed).collect()
+    }
+
+    fn bodies(&self) -> BTreeSet<Sha256> {
+        self.0.iter().filter_map(|message| message.body).collect()
+    }
+
+    /// Whether all of them were kept.
+    fn is_whole(&self) -> bool {
+        self.0.len() <= MESSAGES_COUNT
+    }
+}
+
 /// One side's records.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    request: Option<Message>,
-    answer: Option<Message>,
+    requests: Messages,
+    answers: Messages,
     /// The request that was refused, by its signature.
     refused: Option<Sha256>,
     refusals: Vec<String>,
@@ -152,8 +186,8 @@ impl Exchange {
         let (signed, body, time) = (line.signed, line.body, line.time);
         let message = Message { signed, body, time };
         match line.said {
-            Said::Request => seen.request = seen.request.or(Some(message)),
-            Said::Answer => seen.answer = seen.answer.or(Some(message)),
+            Said::Request => seen.requests.add(message),
+            Said::Answer => seen.answers.add(message),
             Said::Refusal => {
                 seen.refused = seen.refused.or(line.signed);
                 if seen.refusals.len() < OUTCOMES_COUNT && !seen.refusals.contains(&line.outcome) {
@@ -198,7 +232,8 @@ impl Exchange {
     /// Milliseconds between the two sides' request records, if both have one.
     #[must_use]
     pub fn apart_ms(&self) -> Option<u64> {
-        let (sent, accepted) = (self.consumer.request?, self.provider.request?);
+        let (sent, accepted) =
+            (self.consumer.requests.0.first()?, self.provider.requests.0.first()?);
         Some(sent.time.0.abs_diff(accepted.time.0))
     }
 
@@ -213,8 +248,8 @@ impl Exchange {
     }
 
     fn judge_consumer_only(&self) -> Verdict {
-        let Seen { answer, refusals, .. } = &self.consumer;
-        if answer.is_some() {
+        let Seen { answers, refusals, .. } = &self.consumer;
+        if !answers.is_empty() {
             return Verdict::Unexplained(Cause::ProviderHasNothing);
         }
         let Some(outcome) = refusals.first() else { return Verdict::Explained(Cause::BrokenOff) };
@@ -244,25 +279,31 @@ impl Exchange {
 
     fn judge_both(&self) -> Verdict {
         let Self { consumer, provider, .. } = self;
-        let sent = consumer.request.and_then(|request| request.signed).or(consumer.refused);
-        let accepted = provider.request.and_then(|request| request.signed);
-        let received = accepted.or(provider.refused);
-        if differ(sent, received) || differ(body_of(consumer.request), body_of(provider.request)) {
+        let both = [consumer, provider];
+        let whole = |messages: [&Messages; 2]| messages.iter().all(|messages| messages.is_whole());
+        let [sent, received] = both.map(Seen::signed_requests);
+        let [sent_bodies, received_bodies] = both.map(|seen| seen.requests.bodies());
+        if differ(&sent, &received)
+            || differ(&sent_bodies, &received_bodies)
+            || !whole(both.map(|seen| &seen.requests))
+        {
             return Verdict::Unexplained(Cause::RequestDiffers);
         }
-        if [consumer, provider].iter().any(|seen| seen.answer.is_some() && seen.request.is_none()) {
+        if both.iter().any(|seen| !seen.answers.is_empty() && seen.requests.is_empty()) {
             return Verdict::Unexplained(Cause::RequestMissing);
         }
-        match (consumer.answer, provider.answer) {
-            (Some(taken), Some(given)) => {
-                let same = taken.signed == given.signed && taken.body == given.body;
+        match (consumer.answers.is_empty(), provider.answers.is_empty()) {
+            (false, false) => {
+                let [taken, given] =
+                    both.map(|seen| (seen.answers.signed(), seen.answers.bodies()));
+                let same = taken == given && whole(both.map(|seen| &seen.answers));
                 if same { Verdict::Matched } else { Verdict::Unexplained(Cause::AnswerDiffers) }
             }
-            (Some(_), None) if provider.request.is_some() => {
+            (false, true) if !provider.requests.is_empty() => {
                 Verdict::Unexplained(Cause::ProviderAnswerMissing)
             }
-            (Some(_), None) => Verdict::Unexplained(Cause::OutcomeDiffers),
-            (None, _) => self.judge_unanswered(),
+            (false, true) => Verdict::Unexplained(Cause::OutcomeDiffers),
+            (true, _) => self.judge_unanswered(),
         }
     }
 
@@ -270,13 +311,13 @@ impl Exchange {
     fn judge_unanswered(&self) -> Verdict {
         let Self { consumer, provider, .. } = self;
         let said = consumer.refusals.iter().find(|outcome| of_provider(outcome));
-        match (said, provider.answer) {
-            (Some(outcome), None) if provider.refusals.contains(outcome) => Verdict::Matched,
+        match (said, provider.answers.is_empty()) {
+            (Some(outcome), true) if provider.refusals.contains(outcome) => Verdict::Matched,
             (Some(outcome), _) if *outcome == ProblemCode::ProviderLogFailed.as_str() => {
                 Verdict::Explained(Cause::ProviderLogFailed)
             }
             (Some(_), _) => Verdict::Unexplained(Cause::OutcomeDiffers),
-            (None, None) if consumer.refusals.is_empty() && provider.refusals.is_empty() => {
+            (None, true) if consumer.refusals.is_empty() && provider.refusals.is_empty() => {
                 // Both have the request and no end: the caller went away.
                 Verdict::Matched
             }
@@ -290,13 +331,20 @@ fn of_provider(outcome: &str) -> bool {
     outcome.starts_with("server.serverproxy.")
 }
 
-fn body_of(message: Option<Message>) -> Option<Sha256> {
-    message.and_then(|message| message.body)
+impl Seen {
+    /// The requests, or the one that was refused.
+    fn signed_requests(&self) -> BTreeSet<Sha256> {
+        let mut signed = self.requests.signed();
+        if signed.is_empty() {
+            signed.extend(self.refused);
+        }
+        signed
+    }
 }
 
 /// Whether both are known and not equal.
-fn differ(one: Option<Sha256>, other: Option<Sha256>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one != other)
+fn differ(one: &BTreeSet<Sha256>, other: &BTreeSet<Sha256>) -> bool {
+    !one.is_empty() && !other.is_empty() && one != other
 }
 
 #[cfg(test)]

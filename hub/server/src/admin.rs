@@ -38,6 +38,7 @@ pub(crate) const NO_EXCHANGE: &str = "own hub: its log has no exchange of this i
 type AdminResult = Result<Json<Value>, Fault>;
 
 /// An error of the admin API.
+#[derive(Debug)]
 pub(crate) struct Fault(pub(crate) StatusCode, pub(crate) String);
 
 impl IntoResponse for Fault {

@@ -12,7 +12,7 @@ pub(crate) enum Audit {
     /// for an auditor. No person is in it.
     Export(export::Export),
     /// Compare the exports of both sides: exchanges that stand in one only, or differ. Exit code 0:
-    /// nothing unexplained; 1: something is; 2: the exports cannot be compared.
+    /// nothing unexplained; 1: something is; 2: the exports cannot be compared, or exchanges are too new.
     Reconcile(reconcile::Reconcile),
 }
 

@@ -93,6 +93,36 @@ fn messages_that_differ_in_signature_or_body_are_never_matched() {
     }
 }
 
+/// Both exchanges of an id that was used twice, or one of them, on either side.
+#[test]
+fn an_id_that_was_used_again_hides_no_exchange() {
+    let lines = |side, which: &[u8]| -> Vec<Line> {
+        let of = |which: &u8| {
+            ["request", "answer"].map(|said| {
+                let mut line = line(side, said);
+                line.signed = Some(Sha256::of(&[said.as_bytes(), &[*which]].concat()));
+                line.body = line.signed;
+                line
+            })
+        };
+        which.iter().flat_map(of).collect()
+    };
+    let judge = |consumer: &[u8], provider: &[u8]| {
+        let mut exchange = Exchange::default();
+        let both = [lines(Side::Consumer, consumer), lines(Side::Provider, provider)];
+        both.iter().flatten().for_each(|line| exchange.add(line));
+        exchange.judge(&[])
+    };
+    let differs = Verdict::Unexplained(Cause::RequestDiffers);
+    assert_eq!(judge(&[1, 2], &[1, 2]), Verdict::Matched);
+    assert_eq!(judge(&[1, 2], &[2, 1]), Verdict::Matched, "in any order");
+    for (consumer, provider) in [(&[1][..], &[1, 2][..]), (&[2], &[1, 2]), (&[1, 2], &[1])] {
+        assert_eq!(judge(consumer, provider), differs, "{consumer:?} {provider:?}");
+    }
+    let many: Vec<u8> = (0..20).collect();
+    assert_eq!(judge(&many, &many), differs, "what is not kept is not matched");
+}
+
 #[test]
 fn a_gap_before_a_start_names_the_crash_as_possible_and_an_unproven_sender_explains() {
     let only_provider = exchange(&[], &["request", "answer"]);

@@ -63,10 +63,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is left to look into.
+    /// Whether nothing is left to look into: neither unexplained, nor too new.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.unexplained.is_empty()
+        self.unexplained.is_empty() && self.open == 0
     }
 }
 
@@ -121,6 +121,10 @@ impl Gathered {
         let header: Header = lines.next("a header")?;
         if header.form != FORM {
             return Err(other(format!("its form is not {FORM}; export it with this release")));
+        }
+        if header.made < header.from {
+            let text = "it says that it was made before its period began; set that hub's clock, and export again";
+            return Err(other(text.to_owned()));
         }
         loop {
             let text = lines.text()?;

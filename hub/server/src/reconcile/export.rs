@@ -1,10 +1,9 @@
 //! The export of one side, from a hub that runs or from its log's directory.
 
 use std::io::{self, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Query as UrlQuery, State};
@@ -27,8 +26,6 @@ use crate::state::Hub;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that may wait for a slow reader.
 const CHUNKS_COUNT: usize = 4;
-/// Records stand a little out of order where exchanges overlap: so much more is read on both ends.
-const DISORDER: Duration = Duration::from_secs(60);
 
 /// Which exchanges.
 #[derive(Clone, Debug)]
@@ -67,9 +64,6 @@ impl<W: Write> Exporter<W> {
         };
         let Asked { between, from, to } = &self.asked;
         let (first, end) = (from.minus(margin()), to.plus(margin()));
-        if record.time > end.plus(DISORDER) {
-            return ControlFlow::Break(Ok(()));
-        }
         let before = std::mem::replace(&mut self.before, record.time);
         if record.time < first || record.time >= end {
             return ControlFlow::Continue(());
@@ -151,12 +145,12 @@ pub(crate) async fn stream(
     hub.journal.act("reconciliation-exported").await?;
     let log = hub.journal.log.clone();
     let made = hub.clock.now();
-    let start = first_index(&log, from).await?;
+    let records = records_of(&log, &asked).await?;
     let (give, chunks) = mpsc::channel(CHUNKS_COUNT);
     let reading = tokio::task::spawn_blocking(move || {
         let _place = place;
         let chunked = Chunked { chunk: Vec::with_capacity(CHUNK_BYTES), give };
-        read(&log, start, made, asked, chunked)
+        read(&log, records, made, asked, chunked)
     });
     // The stream owns the reader: it ends with it, and passes its failure on as a broken body.
     let state = (chunks, Some(reading));
@@ -176,35 +170,42 @@ pub(crate) async fn stream(
     Ok((kind, Body::from_stream(body)).into_response())
 }
 
-/// The first record that can belong to the period, and one more: it dates the gap before a start.
-async fn first_index(log: &MessageLog, from: UnixMillis) -> Result<u64, Fault> {
+/// From the first record of the period, and one more, which dates the gap before a start, to its last. Times do not
+/// ascend where exchanges overlap or a clock was set, so the index says which these are.
+async fn records_of(log: &MessageLog, asked: &Asked) -> Result<Range<u64>, Fault> {
     if let Some(last) = log.size().checked_sub(1) {
         log.wait_indexed(last).await?;
     }
-    let from = from.minus(margin()).minus(DISORDER);
-    let query = Query { from, limit: 1, order: Order::OldestFirst, ..Query::all() };
-    let (log, size) = (log.clone(), log.size());
-    let found = blocking(move || Ok(log.find(&query)?)).await?;
-    Ok(found.first().map_or(size, |first| first.saturating_sub(1)))
+    let (from, to) = (asked.from.minus(margin()), asked.to.plus(margin()));
+    let newest = Query { from, to, limit: 1, ..Query::all() };
+    let oldest = Query { order: Order::OldestFirst, ..newest.clone() };
+    let log = log.clone();
+    let found = blocking(move || Ok([log.find(&oldest)?, log.find(&newest)?])).await?;
+    let [first, last] = found.map(|found| found.first().copied());
+    Ok(first.zip(last).map_or(0..0, |(first, last)| first.saturating_sub(1)..last + 1))
 }
 
 fn read(
     log: &MessageLog,
-    start: u64,
+    records: Range<u64>,
     made: UnixMillis,
     asked: Asked,
-    to: Chunked,
+    to: impl Write,
 ) -> io::Result<()> {
     let mut exporter = Exporter::begin(asked, log.origin(), made, to)?;
     let mut failed = Ok(());
-    let scanned: Result<(), LogError> =
-        log.scan(start, |index, stored| match exporter.take(index, &stored.leaf) {
+    let scanned: Result<(), LogError> = log.scan(records.start, |index, stored| {
+        if index >= records.end {
+            return ControlFlow::Break(());
+        }
+        match exporter.take(index, &stored.leaf) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(ended) => {
                 failed = ended;
                 ControlFlow::Break(())
             }
-        });
+        }
+    });
     scanned.map_err(io::Error::other)?;
     failed?;
     exporter.end()
@@ -229,5 +230,51 @@ impl Write for Chunked {
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the reader has gone away");
         self.give.blocking_send(chunk).map_err(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::tests::{journal, request};
+
+    /// A machine that starts with its clock two days ahead, and is put right, writes such a record.
+    #[tokio::test]
+    async fn a_record_of_another_time_ends_no_export() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal(dir.path());
+        let from = request().time;
+        let after = move |seconds| from.plus(std::time::Duration::from_secs(seconds));
+        let times =
+            [after(10), after(2 * 86_400), after(20), UnixMillis(5), after(30), after(40_000)];
+        for time in times {
+            let mut record = request();
+            record.time = time;
+            journal.submit(&mut record, None).await.unwrap();
+        }
+        let between =
+            Between { member: "UZ/GOV/TAX".parse().unwrap(), peer: "UZ/GOV/NASP".parse().unwrap() };
+        let asked = Asked { between, from, to: after(3_600) };
+        let indexes = |export: &[u8]| -> Vec<u64> {
+            let lines = String::from_utf8_lossy(export).into_owned();
+            let lines = lines.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+            lines.map(|line| line.index).collect()
+        };
+        let records = records_of(&journal.log, &asked).await.unwrap();
+        assert_eq!(records, 0..5);
+        let (log, question) = (journal.log.clone(), asked.clone());
+        let running = tokio::task::spawn_blocking(move || {
+            let mut export = Vec::new();
+            read(&log, records, after(3_600), question, &mut export).unwrap();
+            export
+        });
+        let running = running.await.unwrap();
+        assert_eq!(indexes(&running), [0, 2, 4]);
+        journal.log.close().await;
+        drop(journal);
+        let mut stopped = Vec::new();
+        let folder = dir.path().join("log");
+        export_stopped(&folder, "koprik/test", after(3_600), asked, &mut stopped).unwrap();
+        assert_eq!(indexes(&stopped), [0, 2, 4]);
     }
 }

@@ -22,6 +22,12 @@ impl Reconcile {
     pub(super) fn run(self, json: bool) -> ExitCode {
         let compared = compare(&self.files).map_err(anyhow::Error::from).and_then(|report| {
             output::print(json, &as_json(&report), || as_text(&report))?;
+            if report.unexplained.is_empty() && report.open > 0 {
+                anyhow::bail!(
+                    "{} exchange(s) are too new: export again in a few minutes",
+                    report.open
+                );
+            }
             Ok(report.is_clean())
         });
         output::judged("not compared", compared)
@@ -63,9 +69,11 @@ fn as_json(report: &Report) -> Value {
 }
 
 fn as_text(report: &Report) -> String {
-    let mut text = match report.is_clean() {
-        true => "RECONCILED: nothing is unexplained\n".to_owned(),
-        false => format!("UNEXPLAINED: {} exchange(s)\n", report.unexplained.values().sum::<u64>()),
+    let unexplained: u64 = report.unexplained.values().sum();
+    let mut text = match (unexplained, report.open) {
+        (0, 0) => "RECONCILED: nothing is unexplained\n".to_owned(),
+        (0, open) => format!("NOT ALL JUDGED: {open} exchange(s) are too new\n"),
+        _ => format!("UNEXPLAINED: {unexplained} exchange(s)\n"),
     };
     for header in &report.headers {
         text.push_str(&format!(
@@ -88,7 +96,8 @@ fn as_text(report: &Report) -> String {
     }
     if report.open > 0 {
         text.push_str(&format!(
-            "{:>8}  too new to be judged: export again in a few minutes\n",
+            "{:>8}  too new to be judged: export again in a few minutes; should they stay, the clock of a hub \
+             was wrong when its export was made\n",
             report.open
         ));
     }
