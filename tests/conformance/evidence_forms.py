@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from datetime import timezone
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -44,7 +44,9 @@ def need_fields(value, patterns):
     for name, pattern in patterns.items():
         if name.rstrip("?") in left or not name.endswith("?"):
             found = canonical(left.pop(name.rstrip("?")))
-            need(re.fullmatch(pattern, found, re.DOTALL), f"the field {name} has another form")
+            number = isinstance(pattern, int)
+            fits = re.fullmatch(NUMBER if number else pattern, found, re.DOTALL)
+            need(fits and not (number and int(found) > pattern), f"the field {name} has another form")
     need(not left, "there is an unknown field")
 
 
@@ -67,6 +69,11 @@ def identifier(path, count):
     codes = path.split("/")
     need(len(codes) == count and all(codes), "an identifier has another number of codes")
     return tuple(unquote(code, errors="strict") for code in codes)
+
+
+def spelled(codes):
+    """An identifier as records have it: RFC 3986 section 3.3, encoded where a segment needs it."""
+    return "/".join(quote(code, safe="-._~!$&'()*+,;=:@") for code in codes)
 
 
 def verifies(key, signature, message, *how):

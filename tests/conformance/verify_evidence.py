@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from evidence_checkpoint import check_checkpoint, check_timestamp
 from evidence_forms import (NUMBER, Refused, batch_signature, canonical, content_digest, from_base64,
                             identifier, issued_by, may_sign, need, need_fields, read_json, read_note,
-                            root_through, sha256, valid_at, verifier_key, verifies)
+                            root_through, sha256, spelled, valid_at, verifier_key, verifies)
 
 STEPS = {
     "form": "the file is an evidence file and has one spelling only",
@@ -32,15 +32,16 @@ STEPS = {
     "answer": "the answer was signed by the provider's member, to this request",
     "agreement": "records, messages and configuration agree on who, what and when",
 }
-# Fields of objects as patterns of their canonical JSON; a name with ? may be absent.
-TEXT, HASH, COUNT, LIST = '".*"', '"[0-9a-f]{64}"', "0|[1-9][0-9]{0,19}", r"\[.*\]"
+# Fields of objects as patterns of their canonical JSON, or largest numbers; a name with ? may be absent.
+TEXT, HASH, COUNT, LIST = '".*"', '"[0-9a-f]{64}"', 2**64 - 1, r"\[.*\]"
+TEXTS = r'\["([^"\\]|\\.)*"(,"([^"\\]|\\.)*")*\]'
 FILE = {"format": '"koprik-evidence/1"', "configuration": TEXT, "checkpoint": TEXT,
         "records": LIST, "messages": LIST, "timestamp?": TEXT}
 ENTRY = {"index": COUNT, "leaf": TEXT, "proof": rf"\[({HASH}(,{HASH})*)?\]"}
 MESSAGE = {"base": TEXT, "body?": TEXT, "signature": TEXT}
 RECORD = {
     "kind": '"(request|answer|refusal|act)"', "side": '"(consumer|provider|hub)"', "version": "1",
-    "outcome": TEXT, "time": COUNT, "status?": COUNT, "subjects?": r'\[".*"\]',
+    "outcome": TEXT, "time": COUNT, "status?": 2**16 - 1, "subjects?": TEXTS,
     **dict.fromkeys(["body?", "evidence?", "signed?"], HASH),
     **dict.fromkeys(["body_bytes?", "configuration?", "duration_us?"], COUNT),
     **dict.fromkeys(["class?", "client?", "endpoint?", "exchange?", "grant?", "legal_basis?", "message?",
@@ -220,8 +221,7 @@ def verify(data, anchor, say):
     clients = [identifier(own, 4) for own in server["clients"]]
     for record in records:
         same = (record.get("exchange") == request.value("x-road-request-id")
-                and identifier(record["client"], 4) == client
-                and identifier(record["service"], 5) == service)
+                and record.get("client") == spelled(client) and record.get("service") == spelled(service))
         need(same, "a record names another exchange, client or service")
         need(record["configuration"] == configuration["version"], "... another configuration")
         own = client if record["side"] == "consumer" else service[:4]

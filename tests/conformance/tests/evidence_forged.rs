@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     bases: Vec<String>,
     /// Lines of the checkpoint after the root.
     extension: String,
+    /// Changes a leaf to what no hub writes.
+    respell: fn(String) -> String,
     /// Positions among the configuration's witnesses (consumer's, provider's, central server's) of those that
     /// cosign, in the order of their lines, with the seconds that each states.
     pub(crate) cosigners: Vec<(usize, u64)>,
@@ -88,6 +90,7 @@ impl Forge {
             records: records.map(|r| Record::from_leaf(r.leaf.as_bytes()).unwrap()).collect(),
             bases: file.messages.iter().map(|message| message.base.clone()).collect(),
             extension: String::new(),
+            respell: |leaf| leaf,
             cosigners: Vec::new(),
             stamped: None,
         };
@@ -137,7 +140,9 @@ impl Forge {
 
     /// A tree of these records alone, and its checkpoint.
     fn prove(&self, file: &mut EvidenceFile, parts: &Parts) {
-        let leaves: Vec<Vec<u8>> = parts.records.iter().map(Record::to_leaf).collect();
+        let leaf = |record: &Record| String::from_utf8(record.to_leaf()).unwrap();
+        let leaves = parts.records.iter().map(|record| (parts.respell)(leaf(record)).into_bytes());
+        let leaves: Vec<Vec<u8>> = leaves.collect();
         let hashes: Vec<Sha256> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
         let others = |nth: usize| hashes.iter().enumerate().filter(move |(at, _)| *at != nth);
         let recorded = |(nth, leaf): (usize, Vec<u8>)| RecordedLeaf {
@@ -291,6 +296,22 @@ fn serve_both(parts: &mut Parts) {
     parts.configuration.content.servers[0].clients.extend(provider);
 }
 
+/// A leaf with a field that stands right before `time`, where it has none of that name.
+fn before_time(leaf: String, name: &str, value: &str) -> String {
+    if leaf.contains(&format!("\"{name}\":")) {
+        return leaf;
+    }
+    let at = leaf.find(",\"time\":").unwrap();
+    format!("{},\"{name}\":{value}{}", &leaf[..at], &leaf[at..])
+}
+
+/// A leaf with another duration.
+fn duration(leaf: String, value: &str) -> String {
+    let (before, after) = leaf.split_once("\"duration_us\":").unwrap();
+    let (_, after) = after.split_once(',').unwrap();
+    format!("{before}\"duration_us\":{value},{after}")
+}
+
 const RECORDS: &[(&str, bool, Change)] = &[
     ("another outcome and purpose", true, |parts| {
         parts.records[1].outcome = "odd \u{7f}\u{1}\"\\\n§".to_owned();
@@ -324,6 +345,30 @@ const RECORDS: &[(&str, bool, Change)] = &[
     ("another version of its form", false, |parts| parts.records[0].version = 2),
     ("a record long ago", false, |parts| {
         parts.records[0].time = schemas::clock::UnixMillis(1);
+    }),
+    ("a status that no answer has", false, |parts| {
+        parts.respell = |leaf| before_time(leaf, "status", "70000");
+    }),
+    ("the largest status", true, |parts| {
+        parts.respell = |leaf| before_time(leaf, "status", "65535");
+    }),
+    ("a time of more than 64 bits", false, |parts| {
+        parts.respell = |leaf| duration(leaf, "18446744073709551616");
+    }),
+    ("the largest duration", true, |parts| {
+        parts.respell = |leaf| duration(leaf, "18446744073709551615");
+    }),
+    ("subjects that are no texts", false, |parts| {
+        parts.respell = |leaf| before_time(leaf, "subjects", r#"["a",5,"b"]"#);
+    }),
+    ("subjects that are any texts", true, |parts| {
+        parts.respell = |leaf| before_time(leaf, "subjects", r#"["a\"]","b"]"#);
+    }),
+    ("a client in another spelling", false, |parts| {
+        parts.respell = |leaf| leaf.replace("\"UZ/GOV/NASP", "\"UZ/GOV/%4EASP");
+    }),
+    ("a service in another spelling", false, |parts| {
+        parts.respell = |leaf| leaf.replace("\"UZ/GOV/TAX/tax", "\"UZ/GOV/TAX/%74ax");
     }),
     ("an extension line", false, |parts| parts.extension = "extension\n".to_owned()),
 ];
