@@ -38,6 +38,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time in which a body has to make progress.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time that a body has on top of its length: one that trickles holds a place, and what was decided on its head.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Least bytes a second of a body beyond [`BODY_TIMEOUT`]; 1 GiB takes two hours and a quarter so.
+pub const BODY_LEAST_BYTES_PER_SECOND: u64 = 128 * 1024;
 /// Time to connect to another hub or a source.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a source to answer when its service says nothing else.

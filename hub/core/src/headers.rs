@@ -48,10 +48,12 @@ pub const SIGNATURE: &str = "signature";
 /// RFC 9421 signature input.
 pub const SIGNATURE_INPUT: &str = "signature-input";
 
-/// Hop-by-hop names, X-Road's set for both directions.
-const DROPPED: [&str; 13] = [
+/// Hop-by-hop names, X-Road's set for both directions. HTTP/2 takes `proxy-connection` away, so that it may not be
+/// signed either.
+const DROPPED: [&str; 14] = [
     "transfer-encoding",
     "keep-alive",
+    "proxy-connection",
     "proxy-authenticate",
     "proxy-authorization",
     "te",
@@ -221,6 +223,12 @@ mod tests {
         for dropped in ["Connection", "Host", "User-Agent", "Signature", "Koprik-Receipt"] {
             assert!(!travels_in_request(&name(dropped)), "{dropped}");
             assert!(!travels_in_answer(&name(dropped)), "{dropped}");
+        }
+        // What HTTP/2 takes away (RFC 9113 §8.2.2) cannot be signed.
+        for lost in
+            ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te"]
+        {
+            assert!(!travels_in_request(&name(lost)) && !travels_in_answer(&name(lost)), "{lost}");
         }
         assert!(travels_in_request(&name("Authorization")));
         assert!(travels_in_request(&name("X-Road-Id")));

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::listener::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use crate::listener::{CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES, STREAM_WINDOW_BYTES};
 use crate::spool::SpooledBody;
 
 /// The configuration in force, shared by all parts of a hub; empty until the first is accepted.
@@ -55,6 +55,7 @@ pub(crate) fn peer_client(tls: PeerTls, in_force: InForce) -> PeerClient {
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
         .build(PeerConnector { tls, in_force })
 }
 

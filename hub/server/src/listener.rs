@@ -164,4 +164,4 @@ pub(crate) const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 /// HTTP/2 flow control: what one connection may have under way.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// HTTP/2 header list: the headers, the path and our signature headers.
-const HEADER_LIST_BYTES: u32 = 64 * 1024;
+pub(crate) const HEADER_LIST_BYTES: u32 = 64 * 1024;

@@ -8,7 +8,7 @@ use hub_core::headers;
 use hub_core::policy::Permit;
 use hub_core::target::Target;
 use hub_messagelog::LogReceipt;
-use schemas::limits::{BODY_MAX_BYTES, JSON_BODY_MAX_BYTES};
+use schemas::limits::{BODY_MAX_BYTES, HEADERS_MAX_BYTES, HEADERS_MAX_COUNT, JSON_BODY_MAX_BYTES};
 use schemas::problem::{Problem, ProblemCode};
 
 use crate::local::LocalService;
@@ -78,11 +78,19 @@ pub(crate) async fn fetch(
             Problem::new(ProblemCode::SourceUnreachable, text)
         })?;
     let (parts, body) = answer.into_parts();
+    let header_bytes: usize =
+        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > HEADERS_MAX_BYTES || parts.headers.len() > HEADERS_MAX_COUNT {
+        let text = format!(
+            "the source's answer has more than {HEADERS_MAX_COUNT} headers or {HEADERS_MAX_BYTES} bytes of them"
+        );
+        return Err(Problem::new(ProblemCode::AnswerTooLarge, text));
+    }
     let rules = SpoolRules { dir: &hub.spool_dir, limit_bytes, hashes: Hashes::Sha256 };
     let body = spool::receive(body, rules).await.map_err(|error| {
         let code = match error {
             SpoolError::TooLarge(_) => ProblemCode::AnswerTooLarge,
-            SpoolError::Idle(_) => return too_slow(),
+            SpoolError::Idle(_) | SpoolError::Slow { .. } => ProblemCode::SourceTimeout,
             SpoolError::Incomplete(_) => ProblemCode::SourceUnreachable,
             SpoolError::Disk(_) => ProblemCode::ProviderInternal,
         };

@@ -16,7 +16,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Either, Full};
 use ring::digest;
 use schemas::digest::Sha256;
-use schemas::limits::{BODY_IDLE_TIMEOUT, BODY_IN_MEMORY_BYTES};
+use schemas::limits::{
+    BODY_IDLE_TIMEOUT, BODY_IN_MEMORY_BYTES, BODY_LEAST_BYTES_PER_SECOND, BODY_TIMEOUT,
+};
+use tokio::time::Instant;
 
 /// Bytes that are read from a spooled file at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -54,6 +57,8 @@ pub(crate) enum SpoolError {
     Incomplete(String),
     #[error("no part of the body arrived for {} s", .0.as_secs())]
     Idle(Duration),
+    #[error("the body arrives too slowly: {bytes} bytes in {} s", .time.as_secs())]
+    Slow { bytes: u64, time: Duration },
     #[error("the spool cannot be used")]
     Disk(#[from] std::io::Error),
 }
@@ -86,10 +91,16 @@ where
     let mut first: Option<Bytes> = None;
     let mut held = BytesMut::new();
     let mut file = None;
-    while let Some(frame) = tokio::time::timeout(BODY_IDLE_TIMEOUT, body.frame())
-        .await
-        .map_err(|_| SpoolError::Idle(BODY_IDLE_TIMEOUT))?
-    {
+    let began = Instant::now();
+    loop {
+        let whole = BODY_TIMEOUT + Duration::from_secs(length / BODY_LEAST_BYTES_PER_SECOND);
+        let left = whole.saturating_sub(began.elapsed());
+        let frame = tokio::time::timeout(BODY_IDLE_TIMEOUT.min(left), body.frame());
+        let frame = frame.await.map_err(|_| match left > BODY_IDLE_TIMEOUT {
+            true => SpoolError::Idle(BODY_IDLE_TIMEOUT),
+            false => SpoolError::Slow { bytes: length, time: whole },
+        })?;
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| SpoolError::Incomplete(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         length += u64::try_from(data.len()).unwrap_or(u64::MAX);
@@ -314,6 +325,26 @@ mod tests {
     async fn spooled_file_can_be_read_whole() {
         let spooled = spool(vec![vec![3; 100_000]; 10], 10_000_000).await.unwrap();
         assert_eq!(spooled.read_whole().await.unwrap(), vec![3; 1_000_000]);
+    }
+
+    /// Parts that come just before the body would count as idle.
+    async fn trickled(part_bytes: usize, parts: usize) -> Result<Spooled, SpoolError> {
+        let dir = tempfile::tempdir().unwrap();
+        let frames = futures_util::stream::unfold(0, async |sent| {
+            tokio::time::sleep(BODY_IDLE_TIMEOUT - Duration::from_secs(1)).await;
+            let part = Ok::<_, std::io::Error>(Frame::data(vec![1; part_bytes].into()));
+            (sent < parts).then_some((part, sent + 1))
+        });
+        let rules = SpoolRules { dir: dir.path(), limit_bytes: 1 << 30, hashes: Hashes::Sha256 };
+        receive(StreamBody::new(Box::pin(frames)), rules).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_that_trickles_is_given_up_and_a_large_one_has_its_time() {
+        let slow = trickled(1, 100).await;
+        assert!(matches!(slow, Err(SpoolError::Slow { bytes: 2, time: BODY_TIMEOUT })), "{slow:?}");
+        let part_bytes = 30 * usize::try_from(BODY_LEAST_BYTES_PER_SECOND).unwrap();
+        assert!(trickled(part_bytes, 10).await.is_ok());
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! The answer of an exchange: received whole, verified, recorded, and only then released.
 
 use http::HeaderMap;
-use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::SubjectLocator;
 use hub_core::path::PathPattern;
 use hub_core::signature::kept::Signed;
@@ -79,14 +78,12 @@ pub(super) fn verify(
     answer: &Answer,
     request: &SignedRequest,
     target: &Target,
-    configuration: &ConfigurationInForce,
-    hub: &Hub,
+    grounds: &Grounds<'_>,
 ) -> Result<VerifiedAnswer, Failure> {
     let Answer { status, headers, body } = answer;
     let received = ReceivedAnswer { status: *status, headers, body: body.sha256() };
-    let grounds = Grounds { configuration, roots: &hub.roots, now: hub.clock.now() };
     let parts = request.parts();
-    Ok(verification::verify_answer(&received, &parts, &target.service, &grounds)?)
+    Ok(verification::verify_answer(&received, &parts, &target.service, grounds)?)
 }
 
 /// What the provider's hub decided, from the signed headers of its answer.

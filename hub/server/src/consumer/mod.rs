@@ -13,6 +13,7 @@ use http::Request;
 use hub_core::headers;
 use hub_core::signature::Base;
 use hub_core::signature::kept::Signed;
+use hub_core::verification::Grounds;
 use hyper::body::Incoming;
 use schemas::clock::Stopwatch;
 use schemas::limits::BODY_MAX_BYTES;
@@ -145,6 +146,15 @@ async fn run(
     let rules =
         SpoolRules { dir: &hub.spool_dir, limit_bytes: BODY_MAX_BYTES, hashes: Hashes::Sha256 };
     let body = spool::receive(body, rules).await.map_err(|error| body_problem(&error))?;
+    // What is signed now is recorded under the configuration of now, and goes where that says.
+    let (before, configuration) = (configuration, in_force(hub)?);
+    let servers = if configuration.version() == before.version() {
+        servers
+    } else {
+        trail.record.configuration = Some(configuration.version());
+        check_registration(hub, &configuration)?;
+        providers(&configuration, &target, &parts.headers)?
+    };
     let signer = hub.signer(&client.member()).ok_or_else(|| {
         own(ProblemCode::ConsumerInternal, "no signing key for the client's member")
     })?;
@@ -160,9 +170,12 @@ async fn run(
     }
     let answer = Outgoing { request: &request, body: &body, hub };
     let (answer, server) = answer.send(&servers).await?;
+    // A large body may come for longer than a signature is good: what counts is when its head came.
+    let arrived = hub.clock.now();
     trail.record.peer = Some(server.id.to_string());
     let answer = receive_answer(hub, answer, &trail.exchange).await?;
-    let verified = verify(&answer, &request, &target, &configuration, hub)?;
+    let grounds = Grounds { configuration: &configuration, roots: &hub.roots, now: arrived };
+    let verified = verify(&answer, &request, &target, &grounds)?;
     read_answer_trail(hub, &answer, &target, &request, &body, trail).await;
     // Both records share one sync: the request's waits for no other than the answer's.
     let answer_recorded = record_answer(hub, &answer, &verified, trail);

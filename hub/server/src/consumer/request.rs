@@ -140,7 +140,9 @@ pub(super) fn providers(
 pub(super) fn body_problem(error: &SpoolError) -> Failure {
     let code = match error {
         SpoolError::TooLarge(_) => ProblemCode::RequestTooLarge,
-        SpoolError::Incomplete(_) | SpoolError::Idle(_) => ProblemCode::IncompleteBody,
+        SpoolError::Incomplete(_) | SpoolError::Idle(_) | SpoolError::Slow { .. } => {
+            ProblemCode::IncompleteBody
+        }
         SpoolError::Disk(_) => ProblemCode::ConsumerInternal,
     };
     own(code, error.to_string())

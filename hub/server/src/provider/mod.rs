@@ -112,7 +112,7 @@ async fn run(
         Problem::new(ProblemCode::ProviderOverloaded, text)
     })?;
     let (parts, body) = request.into_parts();
-    let configuration = in_force(hub)?;
+    let (configuration, local) = (in_force(hub)?, hub.local.load_full());
     trail.record.configuration = Some(configuration.version());
     let peer = identify(caller, &configuration)?;
     trail.record.peer = Some(peer.server().to_string());
@@ -121,7 +121,14 @@ async fn run(
     let verified = verify_head(hub, &parts, &peer, &configuration, trail)?;
     let asked = find(hub, &target)?;
     let request = ProvenHead { parts: &parts, target: &target, verified: &verified };
-    let request = request.receive(hub, &asked, body, &configuration, trail).await?;
+    let mut request = request.receive(hub, &asked, body, &configuration, trail).await?;
+    let (before, configuration) = (configuration, in_force(hub)?);
+    let is_same = configuration.version() == before.version();
+    if !is_same || !Arc::ptr_eq(&local, &hub.local.load()) {
+        trail.record.configuration = Some(configuration.version());
+        let peer = identify(caller, &configuration)?;
+        request.judge_again(hub, &peer, &configuration, trail)?;
+    }
     let receipt = request.record(hub, trail).await?;
     let answer = request.ask(hub, &asked, &receipt, &configuration).await?;
     let headers = answer_headers(&request, &asked, &answer, trail);

@@ -7,7 +7,7 @@ use hub_core::policy::Call;
 use hub_core::signature::kept::Signed;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
-use hub_core::verification::VerifiedRequest;
+use hub_core::verification::{self, Grounds, RegisteredPeer, VerifiedRequest};
 use hub_core::{headers, strict_json};
 use hub_messagelog::LogReceipt;
 use hyper::body::Incoming;
@@ -15,7 +15,7 @@ use schemas::limits::{BODY_MAX_BYTES, JSON_BODY_MAX_BYTES, SUBJECTS_MAX_COUNT};
 use schemas::problem::{Problem, ProblemCode};
 use serde_json::Value;
 
-use super::{Asked, Right, Trail, log_failed};
+use super::{Asked, Right, Trail, find, log_failed, request_parts};
 use crate::journal::Kept;
 use crate::local::LocalService;
 use crate::metadata::{self, Metadata};
@@ -39,6 +39,8 @@ pub(super) struct Permitted<'a> {
     pub(super) right: Right,
     pub(super) endpoint: String,
     pub(super) locators: Vec<SubjectLocator>,
+    /// People that the call is about.
+    subjects_count: usize,
 }
 
 impl<'a> ProvenHead<'a> {
@@ -77,7 +79,9 @@ impl<'a> ProvenHead<'a> {
             })?;
         }
         let Self { parts, target, verified } = self;
-        Ok(Permitted { parts, target, verified, body, right, endpoint: name, locators })
+        let subjects_count = trail.record.subjects.len();
+        let endpoint = name;
+        Ok(Permitted { parts, target, verified, body, right, endpoint, locators, subjects_count })
     }
 
     pub(super) async fn receive_metadata(
@@ -96,7 +100,8 @@ impl<'a> ProvenHead<'a> {
         let (body, _) = self.receive_body(hub, None, body).await?;
         let Self { parts, target, verified } = self;
         let right = Right::Open;
-        Ok(Permitted { parts, target, verified, body, right, endpoint, locators: Vec::new() })
+        let (locators, subjects_count) = (Vec::new(), 0);
+        Ok(Permitted { parts, target, verified, body, right, endpoint, locators, subjects_count })
     }
 
     pub(super) fn endpoint<'s>(
@@ -169,34 +174,70 @@ impl<'a> ProvenHead<'a> {
             .purpose
             .filter(|code| configuration.purpose(code).is_some())
             .map(ToOwned::to_owned);
-        let in_group = |code: &str, client: &_| configuration.in_group(code, client);
-        let denied = |text: String| Problem::new(ProblemCode::AccessDenied, text);
-        let permit = hub
-            .local
-            .load()
-            .policy
-            .decide(&call, hub.clock.now(), in_group)
-            .map_err(|refusal| denied(format!("the call is not permitted: {refusal}")))?;
-        if configuration.purpose(permit.purpose()).is_none() {
-            return Err(denied("the purpose is not in the purpose catalogue any more".into()));
-        }
-        trail.record.grant = Some(permit.grant().to_owned());
-        trail.record.purpose = Some(permit.purpose().to_owned());
-        trail.record.legal_basis = Some(permit.legal_basis().to_owned());
-        Ok(Right::Granted(permit))
+        permit(hub, &call, configuration, trail)
     }
+}
+
+/// Asks the policy, and writes into the record what it says.
+fn permit(
+    hub: &Hub,
+    call: &Call<'_>,
+    configuration: &ConfigurationInForce,
+    trail: &mut Trail,
+) -> Result<Right, Problem> {
+    let in_group = |code: &str, client: &_| configuration.in_group(code, client);
+    let denied = |text: String| Problem::new(ProblemCode::AccessDenied, text);
+    let permit = hub
+        .local
+        .load()
+        .policy
+        .decide(call, hub.clock.now(), in_group)
+        .map_err(|refusal| denied(format!("the call is not permitted: {refusal}")))?;
+    if configuration.purpose(permit.purpose()).is_none() {
+        return Err(denied("the purpose is not in the purpose catalogue any more".into()));
+    }
+    trail.record.grant = Some(permit.grant().to_owned());
+    trail.record.purpose = Some(permit.purpose().to_owned());
+    trail.record.legal_basis = Some(permit.legal_basis().to_owned());
+    Ok(Right::Granted(permit))
 }
 
 pub(super) fn body_problem(error: &SpoolError) -> Problem {
     let code = match error {
         SpoolError::TooLarge(_) => ProblemCode::InvalidRequestBody,
-        SpoolError::Incomplete(_) | SpoolError::Idle(_) => ProblemCode::RequestSignature,
+        SpoolError::Incomplete(_) | SpoolError::Idle(_) | SpoolError::Slow { .. } => {
+            ProblemCode::RequestSignature
+        }
         SpoolError::Disk(_) => ProblemCode::ProviderInternal,
     };
     Problem::new(code, error.to_string())
 }
 
 impl Permitted<'_> {
+    /// Judges the request by a configuration and grants that came into force while its body was on the way: sending
+    /// it slowly is no way around a withdrawal.
+    pub(super) fn judge_again(
+        &mut self,
+        hub: &Hub,
+        peer: &RegisteredPeer,
+        configuration: &ConfigurationInForce,
+        trail: &mut Trail,
+    ) -> Result<(), Problem> {
+        let grounds = Grounds { configuration, roots: &hub.roots, now: self.verified.at() };
+        verification::verify_request(&request_parts(self.parts), peer, &grounds)?;
+        let Asked::Service(service) = find(hub, self.target)? else { return Ok(()) };
+        let call = Call {
+            client: self.verified.client(),
+            service: &service.id,
+            method: self.parts.method.as_str(),
+            path: &self.target.path,
+            purpose: headers::single(&self.parts.headers, headers::PURPOSE),
+            subjects_count: self.subjects_count,
+        };
+        self.right = permit(hub, &call, configuration, trail)?;
+        Ok(())
+    }
+
     /// Makes the request's record durable: before this the source hears nothing (promise P1).
     pub(super) async fn record(&self, hub: &Hub, trail: &mut Trail) -> Result<LogReceipt, Problem> {
         let record = &mut trail.record;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::Request;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use super::slow;
 use crate::Answer;
 
 /// Takes whatever certificate the other side shows.
@@ -126,7 +127,9 @@ impl Connection {
     /// When the other side breaks off.
     pub async fn send(&mut self, request: Request<Bytes>) -> anyhow::Result<Answer> {
         self.ready().await?;
-        let answer = self.sender.send_request(request.map(|body| Full::new(body).boxed())).await?;
+        let pause = request.extensions().get().cloned();
+        let request = request.map(|body| slow::body(body, pause));
+        let answer = self.sender.send_request(request).await?;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })

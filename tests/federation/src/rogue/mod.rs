@@ -8,9 +8,11 @@ mod consumer;
 mod keys;
 mod message;
 mod provider;
+mod slow;
 
 pub use consumer::{Connection, RogueConsumer};
 pub use keys::{SigningKeys, identity, unregistered_identity};
 pub use message::{honest_answer, request, sign_answer, sign_batch, sign_request};
 pub use provider::RogueProvider;
 pub(crate) use provider::open;
+pub use slow::Pause;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::consumer::AnyCertificate;
+use super::slow;
 
 /// What is answered to a request; `None`: nothing, ever.
 type Script = dyn Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Send + Sync;
@@ -88,7 +89,10 @@ async fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, script: Arc<Sc
             let (parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
             match script(&Request::from_parts(parts, body)) {
-                Some(answer) => Ok::<_, hyper::Error>(answer.map(Full::new)),
+                Some(answer) => {
+                    let pause = answer.extensions().get().cloned();
+                    Ok::<_, hyper::Error>(answer.map(|body| slow::body(body, pause)))
+                }
                 None => future::pending().await,
             }
         }
