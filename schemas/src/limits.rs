@@ -32,6 +32,8 @@ pub const EXCHANGES_MAX_COUNT: usize = 2_048;
 pub const CONNECTIONS_MAX_COUNT: usize = 4_096;
 /// HTTP/2 streams on one connection between hubs.
 pub const PEER_STREAMS_MAX_COUNT: u32 = 1_024;
+/// Rest after a connection could not be accepted, as for want of file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for a TLS handshake; a peer that needs longer holds a place for nothing.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time to receive the headers of a request.

@@ -1,20 +1,18 @@
 //! Serving a router on a listener: limited connections, time for headers, an orderly end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use schemas::limits::{CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_MAX_BYTES, HEADERS_TIMEOUT};
+use schemas::limits::{
+    ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HEADERS_MAX_BYTES, HEADERS_TIMEOUT,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-
-/// Pause after a failed accept: what the system lacks, others have to give back first.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until the server is asked to stop, or its handle is gone.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,8 +15,8 @@ use pki::tls;
 use rustls::ServerConfig;
 use schemas::digest::Sha256;
 use schemas::limits::{
-    CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEADERS_MAX_BYTES, HEADERS_MAX_COUNT,
-    HEADERS_TIMEOUT, PEER_STREAMS_MAX_COUNT, TARGET_MAX_BYTES,
+    ACCEPT_PAUSE, CONNECTIONS_MAX_COUNT, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEADERS_MAX_BYTES,
+    HEADERS_MAX_COUNT, HEADERS_TIMEOUT, PEER_STREAMS_MAX_COUNT, TARGET_MAX_BYTES,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -83,7 +84,15 @@ impl Bound {
                 Some(_) = connections.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let Ok((stream, _)) = accepted else { continue };
+            let (stream, _) = match accepted {
+                Ok(accepted) => accepted,
+                Err(cause) => {
+                    // Out of file descriptors, or the caller is gone; the first passes only with time.
+                    tracing::warn!(%cause, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
             // A full house is answered by closing at once: the caller tries again or elsewhere.
             let Ok(place) = places.clone().try_acquire_owned() else { continue };
             let tls = tls.as_ref().map(|source| source());
@@ -110,8 +119,11 @@ async fn serve_connection<S, F>(
     F: Future<Output = Reply> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
     let service = |caller: Caller| {
+        let asked = asked.clone();
         service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
             let reply = serve_request(caller, request);
             async move { Ok::<_, Infallible>(reply.await) }
         })
@@ -119,7 +131,7 @@ async fn serve_connection<S, F>(
     let ended = match tls {
         None => {
             let connection = builder.serve_connection(TokioIo::new(stream), service(Caller::Plain));
-            watcher.watch(connection.into_owned()).await
+            unless_silent(&asked, watcher.watch(connection.into_owned())).await
         }
         Some(config) => {
             let handshake = TlsAcceptor::from(config).accept(stream);
@@ -129,11 +141,28 @@ async fn serve_connection<S, F>(
             };
             let caller = Caller::Tls(tls::peer_fingerprint(stream.get_ref().1));
             let connection = builder.serve_connection(TokioIo::new(stream), service(caller));
-            watcher.watch(connection.into_owned()).await
+            unless_silent(&asked, watcher.watch(connection.into_owned())).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+    match ended {
+        Some(Ok(())) => (),
+        Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        None => tracing::debug!("a connection without a request was closed"),
+    }
+}
+
+/// Serves a connection; `None` when it asked nothing in the time for a request's headers. Until the first byte
+/// nobody knows which HTTP it speaks, so no protocol's own timer runs, and its place would be taken for good.
+async fn unless_silent<T>(asked: &AtomicBool, served: impl Future<Output = T>) -> Option<T> {
+    let silent = async {
+        tokio::time::sleep(HEADERS_TIMEOUT).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = served => Some(ended),
+        () = silent => None,
     }
 }
 

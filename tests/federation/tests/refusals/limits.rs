@@ -11,7 +11,9 @@ use federation::refused::{Recorded, error_body};
 use federation::rogue::{self, Connection, RogueProvider};
 use federation::stage::{self, CONSUMER, FILES, PEOPLE, PERSON, PROVIDER, Stage};
 use http::{Method, Request};
-use schemas::limits::{BODY_IDLE_TIMEOUT, BODY_MAX_BYTES, EXCHANGES_MAX_COUNT, PEER_TIMEOUT};
+use schemas::limits::{
+    BODY_IDLE_TIMEOUT, BODY_MAX_BYTES, EXCHANGES_MAX_COUNT, HEADERS_TIMEOUT, PEER_TIMEOUT,
+};
 use schemas::problem::ProblemCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -181,6 +183,21 @@ async fn provider_that_does_not_answer_in_time_is_given_up() {
     let (answer, ()) = tokio::join!(stage.ask(), wait);
     let code = ProblemCode::PeerTimeout;
     stage.refused(&answer.unwrap(), code, Recorded::AtConsumer).await.unwrap();
+    stage.stop().await;
+}
+
+/// Before the first byte nobody knows which HTTP it will be; still a place is not held for nothing.
+#[tokio::test]
+async fn connection_that_says_nothing_is_closed_and_one_that_asked_is_not() {
+    let stage = Stage::start().await.unwrap();
+    let place = stage.place(CONSUMER).unwrap();
+    let mut silent = TcpStream::connect(place.edge_plain).await.unwrap();
+    let mut asking = Connection::plain(place.edge_plain).await.unwrap();
+    let call = || rogue::request(Method::GET, REGISTER, &format!("{FILES}/x"), "").unwrap();
+    asking.send(call()).await.unwrap();
+    pass(HEADERS_TIMEOUT + Duration::from_secs(1)).await;
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0, "closed");
+    asking.send(call()).await.unwrap();
     stage.stop().await;
 }
 
