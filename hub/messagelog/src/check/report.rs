@@ -18,7 +18,8 @@ pub enum Store {
     Checkpoint,
     /// The published hashes, derived.
     Tiles,
-    /// The published records, derived where the segments hold them too.
+    /// The published records, derived where the segments hold them too. Beside them the same file may hold the
+    /// only copy of others, so no repair removes it.
     EntryBundles,
     /// The published records of compact segments: the only copy.
     OnlyBundles,
@@ -36,9 +37,9 @@ impl Store {
                  another node"
             }
             Self::Tiles | Self::EntryBundles => {
-                "stop the hub, remove the folders 0, 1, … of log/tlog/tile and the named bundles \
-                 (never all of tile/entries, nor log/tlog/checkpoint) and start it: it writes them \
-                 again from the records"
+                "stop the hub, remove the folders 0, 1, … of log/tlog/tile (nothing of tile/entries, \
+                 nor log/tlog/checkpoint) and start it: it writes them again from the records, and \
+                 every bundle that differs"
             }
             Self::Offsets => "remove the file: the hub writes it again from the segment",
         }

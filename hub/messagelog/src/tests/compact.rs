@@ -159,6 +159,35 @@ async fn segment_keeps_its_leaves_while_a_bundle_has_others() {
     }
 }
 
+#[tokio::test]
+async fn a_bundle_that_compact_segments_share_with_another_is_repaired_as_the_check_says() {
+    let dir = fast_dir();
+    let log = MessageLog::open(small(dir.path())).unwrap();
+    fill(&log).await;
+    let bundle = dir.path().join("tlog/tile/entries/001");
+    let whole = fs::read(&bundle).unwrap();
+    let mut rotten = whole.clone();
+    rotten[10] ^= 1;
+    fs::write(&bundle, rotten).unwrap();
+    log.wait_compact().await.unwrap();
+    log.close().await;
+    drop(log);
+    assert!(forms(dir.path()).iter().any(|(first, compact)| *compact && *first > 256));
+    let report = checked(dir.path());
+    let [found] = report.findings.named() else { panic!("{:?}", report.findings) };
+    assert_eq!((found.store, found.records), (Store::EntryBundles, Some((256, 256))));
+    let repair = found.store.repair();
+    assert!(repair.contains("the folders 0, 1, … of log/tlog/tile (nothing of tile/entries"));
+    for level in ["0", "1"] {
+        fs::remove_dir_all(dir.path().join("tlog/tile").join(level)).unwrap();
+    }
+    let log = MessageLog::open(small(dir.path())).unwrap();
+    assert!((0..COUNT).all(|n| log.read(n).unwrap() == stored(n)));
+    log.close().await;
+    assert_eq!(fs::read(&bundle).unwrap(), whole);
+    assert!(checked(dir.path()).is_good());
+}
+
 /// The published files that hold the records of compact segments.
 fn bundles(dir: &Path) -> [PathBuf; 2] {
     ["000", "001"].map(|name| dir.join("tlog/tile/entries").join(name))
