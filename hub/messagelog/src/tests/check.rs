@@ -1,7 +1,7 @@
 //! What the check of a whole directory says of good logs, and of every kind of damage.
 
 use std::fs;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use schemas::tlog::{NoteSigner, NoteVerifier};
@@ -9,7 +9,7 @@ use schemas::tlog::{NoteSigner, NoteVerifier};
 use super::{ORIGIN, TestKey, append, copy_dir, entry, open, options};
 use crate::check::{CheckOptions, Report, Root, Signature, Store, check};
 use crate::frame::push_frame;
-use crate::{LogError, LogLimits, MessageLog, StoredRecord};
+use crate::{LogError, LogLimits, MessageLog, StoredRecord, scan_stopped};
 
 /// Records of the log that is damaged below: two full tiles and a partial one, in many segments.
 const COUNT: u64 = 600;
@@ -316,6 +316,64 @@ async fn what_a_crash_leaves_is_no_damage() {
     let report = checked(crashed.path());
     assert_eq!(report.findings.named()[0].records, Some((200, 200)));
     assert!(!report.is_good());
+}
+
+/// Records that a scan of a stopped log gives, or why it does not.
+fn scanned(dir: &Path) -> Result<u64, LogError> {
+    let mut count = 0;
+    scan_stopped(dir, |index, record| {
+        assert_eq!((index, record.leaf), (count, entry(count).leaf));
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
+#[tokio::test]
+async fn a_scan_of_a_stopped_log_never_ends_before_a_record_that_was_acknowledged() {
+    let log = Copies::of(COUNT).await;
+    assert_eq!(scanned(log.0.path()), Ok(COUNT));
+    let copy = log.make();
+    let names = segments(copy.path());
+    let path = |name: &String| copy.path().join("segments").join(name);
+    let refused = |copy: &Path, what: &str| {
+        let refused = scanned(copy).unwrap_err();
+        assert!(matches!(refused, LogError::Corrupt { .. }), "{what}: {refused}");
+        assert!(refused.to_string().contains("koprik log check"), "{what}: {refused}");
+    };
+    // The last segment cut at the end of a record, then gone; one in the middle cut, then gone.
+    for name in [&names[names.len() - 1], &names[2]] {
+        let whole = fs::read(path(name)).unwrap();
+        let first = name.trim_end_matches(".seg").parse::<u64>().unwrap();
+        let (_, bytes) = place(copy.path(), first + 3);
+        edit(&path(name), |held| held.truncate(bytes.end));
+        refused(copy.path(), "cut");
+        fs::remove_file(path(name)).unwrap();
+        refused(copy.path(), "gone");
+        fs::write(path(name), whole).unwrap();
+    }
+    edit(&copy.path().join("tlog/checkpoint"), |note| note.truncate(20));
+    refused(copy.path(), "no checkpoint");
+
+    // Behind the checkpoint only a later batch tells what was durable.
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    append(&log, 0..300).await;
+    log.checkpoint_covering(299).await.unwrap();
+    for n in 300..310 {
+        append(&log, n..n + 1).await;
+    }
+    for (index, ends) in [(200, None), (304, None), (309, Some(309))] {
+        let crashed = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), crashed.path());
+        assert_eq!(scanned(crashed.path()), Ok(310));
+        let (file, bytes) = place(crashed.path(), index);
+        edit(&crashed.path().join(file), |held| held[bytes.start + 20] ^= 1);
+        match ends {
+            Some(count) => assert_eq!(scanned(crashed.path()), Ok(count), "a torn tail"),
+            None => refused(crashed.path(), "damaged in the last segment"),
+        }
+    }
 }
 
 #[tokio::test]
