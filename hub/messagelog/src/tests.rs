@@ -3,6 +3,7 @@
 
 mod check;
 mod compact;
+mod copied;
 mod crashes;
 mod durability;
 mod faults;
