@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::disk::is_full;
+
 /// A failure of the message log. Each text names the cause and the repair.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
@@ -107,6 +109,18 @@ pub enum LogError {
         /// The operating system's words.
         cause: String,
     },
+    /// A file operation outside the committer found no room; it is tried again.
+    #[error(
+        "own hub: {action} {path} failed: {cause}; make room on its disk, the hub goes on by itself"
+    )]
+    NoRoom {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The file or directory.
+        path: String,
+        /// The operating system's words.
+        cause: String,
+    },
     /// The key would not sign a checkpoint.
     #[error(
         "own hub: the log key did not sign the checkpoint: {cause}; check the key file or the token"
@@ -120,6 +134,11 @@ pub enum LogError {
 impl LogError {
     /// A file operation that failed.
     pub(crate) fn io(action: &'static str, path: &Path, cause: &io::Error) -> Self {
-        Self::Io { action, path: path.display().to_string(), cause: cause.to_string() }
+        let (path, text) = (path.display().to_string(), cause.to_string());
+        if is_full(cause) {
+            Self::NoRoom { action, path, cause: text }
+        } else {
+            Self::Io { action, path, cause: text }
+        }
     }
 }

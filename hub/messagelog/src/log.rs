@@ -37,11 +37,12 @@ impl fmt::Debug for MessageLog {
 
 impl MessageLog {
     /// Opens the log in `options.dir`, or begins one. Blocking: reads the last segment and
-    /// publishes a checkpoint over what is durable; the index is caught up in the background.
+    /// publishes a checkpoint over what is durable, if the last one does not cover it; the index is caught up in
+    /// the background. On a full disk it opens with the last checkpoint, and publishes when there is room.
     ///
     /// # Errors
     /// Another process has it open; damage before the tail; a checkpoint that is not of this log
-    /// or contradicts its records; a key that does not sign; a file operation.
+    /// or contradicts its records; a key that does not sign where there is something to sign; a file operation.
     pub fn open(options: LogOptions) -> Result<Self, LogError> {
         open_on(options, Arc::new(OsDisk)).map(Self::of)
     }

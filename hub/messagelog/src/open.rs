@@ -68,7 +68,7 @@ pub(crate) fn open_on(options: LogOptions, disk: Arc<dyn Disk>) -> Result<Inner,
     let verifier = identity.verifier.clone();
     let tiles = Tiles::new(published, disk.clone());
     let last = identity.read_checkpoint(&tiles)?;
-    let covered = last.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    let covered = last.as_ref().map_or(0, |last| last.checkpoint.size);
     let recovered = recover(&dir.join("segments"), covered, &disk)?;
     let Recovered { segments, file, bytes } = recovered;
     let segments = Arc::new(segments);

@@ -10,6 +10,7 @@
 //! | while tiles are written | old checkpoint, some new tiles | the tiles are written again |
 //! | after signing, before the file is replaced | old checkpoint | nobody saw the new one; the next extends the old |
 //! | the disk is full, or a sync fails | old checkpoint | no restart: the tree is taken up from the old checkpoint at the next attempt |
+//! | the disk is full when the log is opened | old checkpoint | it opens with that one, once its root was compared |
 //! | after the file is replaced | new checkpoint, its records durable | the tree is compared with it |
 
 use std::fs;
@@ -54,6 +55,13 @@ pub(crate) struct Published {
     pub(crate) attempts: u64,
 }
 
+/// A checkpoint that was read back, and the note that it stands in.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) checkpoint: Checkpoint,
+    note: Arc<str>,
+}
+
 /// The log's identity: who signs which origin.
 pub(crate) struct Identity {
     pub(crate) origin: Arc<str>,
@@ -66,7 +74,7 @@ impl Identity {
     ///
     /// # Errors
     /// When it is not one of this log under this key.
-    pub(crate) fn read_checkpoint(&self, tiles: &Tiles) -> Result<Option<Checkpoint>, LogError> {
+    pub(crate) fn read_checkpoint(&self, tiles: &Tiles) -> Result<Option<Signed>, LogError> {
         let path = checkpoint_path(tiles);
         let note = match fs::read_to_string(&path) {
             Ok(note) => note,
@@ -74,11 +82,12 @@ impl Identity {
             Err(cause) => return Err(LogError::io("reading", &path, &cause)),
         };
         let opened = Checkpoint::open(&note, &self.origin, &self.verifier);
-        opened.map(Some).map_err(|cause| LogError::Contradiction {
+        let checkpoint = opened.map_err(|cause| LogError::Contradiction {
             cause: format!("{} is not this log's: {cause}", path.display()),
             repair: "give the hub the log key and origin that this log was begun with, or restore \
                      the checkpoint from a backup",
-        })
+        })?;
+        Ok(Some(Signed { checkpoint, note: note.into() }))
     }
 
     /// Signs a checkpoint and gives its note.
@@ -102,6 +111,8 @@ fn checkpoint_path(tiles: &Tiles) -> PathBuf {
 struct Growing {
     tree: Tree,
     records: RecordReader,
+    /// Whether the unfinished tiles of this size are on the disk.
+    written: bool,
 }
 
 /// The publisher; it lives on a thread of its own.
@@ -116,7 +127,9 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Compares the records with the last checkpoint and publishes what is durable.
+    /// Compares the records with the last checkpoint and publishes what is durable and not covered by it. Where
+    /// there is no room for that, the last checkpoint stays the latest and the thread tries again: a full disk
+    /// keeps nobody from reading.
     ///
     /// # Errors
     /// When they contradict each other, or a first checkpoint cannot be written.
@@ -124,16 +137,23 @@ impl Publisher {
         identity: Identity,
         segments: Arc<Segments>,
         tiles: Tiles,
-        last: Option<Checkpoint>,
+        last: Option<Signed>,
     ) -> Result<Self, LogError> {
-        let published = watch::Sender::new(Published {
-            size: 0,
-            note: Arc::from(""),
+        let known = Published {
+            size: last.as_ref().map_or(0, |last| last.checkpoint.size),
+            note: last.as_ref().map_or_else(|| Arc::from(""), |last| last.note.clone()),
             failure: None,
             attempts: 0,
-        });
+        };
+        let (last, published) = (last.map(|last| last.checkpoint), watch::Sender::new(known));
         let mut publisher = Self { identity, segments, tiles, growing: None, last, published };
-        publisher.publish()?;
+        publisher.growing = Some(publisher.take_up()?);
+        match publisher.publish() {
+            Err(failure @ LogError::NoRoom { .. }) if publisher.last.is_some() => {
+                publisher.failed(failure);
+            }
+            published => published?,
+        }
         Ok(publisher)
     }
 
@@ -160,16 +180,20 @@ impl Publisher {
             };
             grown_count = 0;
             if let Err(failure) = self.publish() {
-                tracing::error!(%failure, "no checkpoint was published; trying again");
-                self.published.send_modify(|published| {
-                    published.attempts += 1;
-                    published.failure = Some(failure);
-                });
+                self.failed(failure);
             }
             if closing {
                 return;
             }
         }
+    }
+
+    fn failed(&self, failure: LogError) {
+        tracing::error!(%failure, "no checkpoint was published; trying again");
+        self.published.send_modify(|published| {
+            published.attempts += 1;
+            published.failure = Some(failure);
+        });
     }
 
     /// The tree with what is durable now. After a failure the tree in memory is dropped: what it held and
@@ -184,13 +208,16 @@ impl Publisher {
         Ok(growing)
     }
 
-    /// Grows the tree by what is durable now, and signs it if it has grown.
+    /// Grows the tree by what is durable now, and signs it if it has grown. Where it has not, nothing is written.
     fn publish(&mut self) -> Result<(), LogError> {
-        let growing = self.grown()?;
+        let mut growing = self.grown()?;
         let size = growing.tree.size();
         let known = self.published.borrow().clone();
-        if known.note.is_empty() || size > known.size {
+        if !growing.written {
             growing.tree.write_partial()?;
+            growing.written = true;
+        }
+        if known.note.is_empty() || size > known.size {
             let origin = self.identity.origin.to_string();
             let checkpoint = Checkpoint { origin, size, root: growing.tree.root() };
             let note = self.identity.sign(&checkpoint)?;
@@ -244,9 +271,10 @@ impl Publisher {
         })
     }
 
+    /// The unfinished tiles of a tree that was loaded are where it was loaded from.
     fn growing_from(&self, tree: Tree) -> Growing {
         let records = self.segments.reader(tree.size());
-        Growing { tree, records }
+        Growing { tree, records, written: true }
     }
 }
 
@@ -254,6 +282,7 @@ impl Publisher {
 fn grow(growing: &mut Growing, goal: u64) -> Result<(), LogError> {
     while growing.records.position() < goal {
         let Some((_, leaf)) = growing.records.next_leaf()? else { break };
+        growing.written = false;
         growing.tree.push(&leaf)?;
     }
     Ok(())

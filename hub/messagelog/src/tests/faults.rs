@@ -9,7 +9,7 @@ use schemas::clock::{Clock, UnixMillis};
 use schemas::tlog::Checkpoint;
 use schemas::tlog::merkle::{leaf_hash, verify_inclusion};
 
-use super::simulated::{Faults, Model, Seeded, SimulatedDisk};
+use super::simulated::{Call, Faults, Model, Seeded, SimulatedDisk};
 use super::{ORIGIN, append, copy_dir, entry, leaf, open, open_with, options};
 use crate::vault::{Class, KeyName, Vault};
 use crate::{IndexKey, IndexKind, LogError, LogLimits, MessageLog, Order, Query};
@@ -106,6 +106,56 @@ async fn checkpoints_follow_by_themselves_when_there_is_room_again() {
     disk.set_faults(HEALTHY);
     log.checkpoint_covering(519).await.unwrap();
     assert!((0..520).all(|n| proved(&log, n)));
+}
+
+#[tokio::test]
+async fn a_hub_that_is_restarted_on_a_full_disk_reads_and_proves_and_goes_on_when_there_is_room() {
+    for behind in [0, 12, 300] {
+        let root = tempfile::tempdir().unwrap();
+        let (disk, dir) = (simulated(root.path(), 6), root.path().join("log"));
+        let log = open_with(options(&dir), Arc::new(disk.clone())).unwrap();
+        append(&log, 0..300).await;
+        log.checkpoint_covering(299).await.unwrap();
+        append(&log, 300..300 + behind).await;
+        drop(log);
+        disk.set_filled(true);
+        let log = open_with(options(&dir), Arc::new(disk.clone())).unwrap();
+        let size = 300 + behind;
+        assert_eq!((log.size(), log.published_size()), (size, 300));
+        assert!((0..size).all(|n| log.read(n).unwrap() == stored(n)));
+        assert!((0..300).all(|n| proved(&log, n)), "{behind}");
+        let client = Query::by_key(IndexKey::new(IndexKind::Client, "client-1"));
+        let third = usize::try_from(size / 3).unwrap();
+        assert_eq!(log.find(&client).unwrap().len(), third);
+        if behind > 0 {
+            let refused = log.checkpoint_covering(size - 1).await.unwrap_err();
+            assert!(matches!(refused, LogError::NoRoom { .. }), "{refused}");
+        }
+        disk.set_filled(false);
+        append(&log, size..size + 5).await;
+        log.checkpoint_covering(size + 4).await.unwrap();
+        assert!((0..size + 5).all(|n| proved(&log, n)), "{behind}");
+        assert_eq!(log.audit(), Ok(size + 5));
+        assert_eq!(log.find(&Query::all()).unwrap().len(), third * 3 + 5);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_has_not_grown_is_opened_without_writing_what_is_published() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = simulated(root.path(), 5);
+    let dir = root.path().join("log");
+    let log = open_with(options(&dir), Arc::new(disk.clone())).unwrap();
+    append(&log, 0..300).await;
+    log.close().await;
+    drop(log);
+    let note = fs::read_to_string(dir.join("tlog/checkpoint")).unwrap();
+    let before = disk.calls_count();
+    let log = open_with(options(&dir), Arc::new(disk.clone())).unwrap();
+    assert_eq!((log.latest_checkpoint(), log.published_size()), (note, 300));
+    let published =
+        |call: &Call| matches!(call, Call::Make(path, _) if path.starts_with("log/tlog"));
+    assert_eq!(disk.calls()[before..].iter().filter(|call| published(call)).count(), 0);
 }
 
 #[tokio::test]

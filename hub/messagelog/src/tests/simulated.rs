@@ -288,7 +288,12 @@ struct State {
     calls: Vec<Call>,
     seeded: Seeded,
     faults: Faults,
+    /// No block is left: what needs another one finds no room, what is written where bytes are does.
+    filled: bool,
 }
+
+/// What a file's length is counted in on a disk.
+const BLOCK_BYTES: u64 = 4096;
 
 /// The disk; clones share it.
 #[derive(Clone, Debug)]
@@ -301,12 +306,18 @@ impl SimulatedDisk {
     /// A disk that holds `model`, laid out under `root`.
     pub(crate) fn new(root: &Path, model: Model, seeded: Seeded) -> Self {
         model.lay_out(root);
-        let state = State { model, calls: Vec::new(), seeded, faults: Faults::default() };
+        let (calls, faults, filled) = (Vec::new(), Faults::default(), false);
+        let state = State { model, calls, seeded, faults, filled };
         Self { root: root.to_owned(), state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.state.lock().unwrap().faults = faults;
+    }
+
+    /// Takes the last block, or gives blocks back.
+    pub(crate) fn set_filled(&self, filled: bool) {
+        self.state.lock().unwrap().filled = filled;
     }
 
     /// Calls so far.
@@ -336,15 +347,20 @@ impl State {
         Ok(())
     }
 
-    fn no_room(&mut self) -> io::Result<()> {
+    /// Whether there is room for something that needs `blocks` more.
+    fn no_room(&mut self, blocks: u64) -> io::Result<()> {
         let full = self.seeded.one_in(self.faults.full);
-        if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if full || (self.filled && blocks > 0) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl Disk for SimulatedDisk {
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        self.state.lock().unwrap().no_room()?;
+        self.state.lock().unwrap().no_room(1)?;
         self.call(Call::MakeDir(self.relative(dir)), || OsDisk.make_dir(dir))
     }
 
@@ -354,7 +370,7 @@ impl Disk for SimulatedDisk {
         let there = state.model.seen.get(&name).copied();
         let made = there.is_none() && how != Open::Existing;
         if made {
-            state.no_room()?;
+            state.no_room(1)?;
         }
         let file = OsDisk.open(path, how)?;
         let number = match there {
@@ -409,7 +425,10 @@ impl DiskFile for SimulatedFile {
         let (room, kept) = {
             let mut state = self.disk.state.lock().unwrap();
             let kept = state.seeded.below(u64::try_from(bytes.len() + 1).unwrap());
-            (state.no_room(), usize::try_from(kept).unwrap())
+            let end = at + u64::try_from(bytes.len()).unwrap();
+            let held = self.file.len()?.div_ceil(BLOCK_BYTES);
+            let more = end.div_ceil(BLOCK_BYTES).saturating_sub(held);
+            (state.no_room(more), usize::try_from(kept).unwrap())
         };
         let written = if room.is_ok() { bytes } else { &bytes[..kept] };
         self.change(Change::Write(at, written.to_vec()))?;
