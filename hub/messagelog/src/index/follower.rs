@@ -22,7 +22,7 @@ use crate::segments::{RecordReader, Segments};
 const COLLECT: Duration = Duration::from_millis(100);
 /// Records that are indexed between two looks for a query.
 const BATCH_COUNT: u64 = 1024;
-/// How long an index that cannot be opened or written is left alone.
+/// How long an index that cannot be read or written is left alone.
 const REST: Duration = Duration::from_secs(1);
 
 /// What the indexer is asked.
@@ -52,9 +52,9 @@ pub(crate) struct Indexer {
     /// `None` while the index could not be made; tried again.
     store: Option<Store>,
     indexed: watch::Sender<u64>,
-    /// Since the index could last not be opened or written.
+    /// Since the index, or a record for it, could last not be read or written.
     rests: Option<Stopwatch>,
-    /// A record that could not be read: what follows it is not indexed, and no answer is whole.
+    /// A record that is damaged: what follows it is not indexed, and no answer is whole.
     stuck: Option<LogError>,
 }
 
@@ -143,11 +143,12 @@ impl Indexer {
             match self.records.next_leaf() {
                 Ok(Some((_, leaf))) => store.add(leaf.hash, &(self.options.keys_of)(&leaf.bytes)),
                 Ok(None) => break,
-                Err(failure) => {
+                Err(failure @ LogError::Corrupt { .. }) => {
                     tracing::error!(%failure, "the index stops at a record that is not readable");
                     self.stuck = Some(failure);
                     break;
                 }
+                Err(failure) => return Err(IndexFault::NotRead(failure)),
             }
         }
         Ok(())
@@ -160,7 +161,7 @@ impl Indexer {
         }
     }
 
-    /// Waits while a file cannot be written; makes the index again for any other fault.
+    /// Waits while a file cannot be read or written; makes the index again where it is not what it was.
     fn bear(&mut self, fault: &IndexFault) {
         if fault.waits() { self.rest(fault) } else { self.make_again(fault) }
     }
@@ -173,7 +174,7 @@ impl Indexer {
             Some(Ok(found)) if self.rests.is_none() => Ok(found),
             Some(Ok(found)) => self.find_in_records(query, found, self.records.position()),
             Some(Err(fault)) => {
-                self.make_again(&fault);
+                self.bear(&fault);
                 self.find_in_records(query, Vec::new(), 0)
             }
             None => self.find_in_records(query, Vec::new(), 0),
@@ -253,13 +254,13 @@ impl Indexer {
         }
     }
 
-    /// Leaves the index alone for a moment. One that met a full disk stays where it is: nothing is wrong with it.
+    /// Leaves the index alone for a moment. It stays where it is: nothing is wrong with it.
     fn rest(&mut self, fault: &IndexFault) {
         if self.rests.is_none() {
             tracing::error!(
                 %fault,
-                "own hub: the message log's index cannot be written; queries read the records and take \
-                 longer; make room on its disk, or look at its directory: it is tried each second"
+                "own hub: the message log's index cannot be read or written; queries read the records and \
+                 take longer; make room on its disk, or look at its directory: it is tried each second"
             );
         }
         self.rests = Some(self.options.clock.stopwatch());

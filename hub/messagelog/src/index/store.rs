@@ -15,7 +15,7 @@
 //! again. (Why this is not in sled: ARCHITECTURE.md, "Where we left the design".)
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ use super::merge::{Merge, Step};
 use super::run::{Extent, Run, RunWriter, Span};
 use super::search::Search;
 use super::{IndexKeys, KeyDigest, Order, Query};
-use crate::disk::{Disk, is_full, make_dirs};
+use crate::LogError;
+use crate::disk::{Disk, make_dirs};
 
 /// Most answers to one query, whatever it asks for.
 pub(crate) const ANSWERS_MAX_COUNT: usize = 100_000;
@@ -43,14 +44,25 @@ pub(crate) enum IndexFault {
     /// What is there is whole; what came since waits in memory.
     #[error("its next file cannot be written: {0}")]
     NotWritten(io::Error),
+    /// A record cannot be read at the moment.
+    #[error("{0}")]
+    NotRead(LogError),
 }
 
 impl IndexFault {
-    /// Whether nothing is wrong with what is there.
+    /// Whether another attempt may do: nothing says that what is there is wrong. A file that is missing, short, or
+    /// in the way of another stays so; a process without free descriptors, or a disk without room, does not.
     pub(crate) fn waits(&self) -> bool {
         match self {
-            Self::NotWritten(_) => true,
-            Self::Io(cause) => is_full(cause),
+            Self::NotWritten(_) | Self::NotRead(_) => true,
+            Self::Io(cause) => !matches!(
+                cause.kind(),
+                ErrorKind::NotFound
+                    | ErrorKind::UnexpectedEof
+                    | ErrorKind::AlreadyExists
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::IsADirectory
+            ),
             Self::Unreadable => false,
         }
     }

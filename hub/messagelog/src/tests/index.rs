@@ -1,17 +1,18 @@
 //! What the index finds, and that it is made again from the records whatever becomes of it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::clock::UnixMillis;
+use schemas::clock::{Clock, UnixMillis};
 use schemas::tlog::merkle::leaf_hash;
 
 use super::{START, append, copy_dir, open, options};
 use crate::disk::{Disk, OsDisk};
-use crate::index::store::Store;
-use crate::{IndexKey, IndexKeys, IndexKind, MessageLog, Order, Query};
+use crate::index::store::{IndexFault, Store};
+use crate::{IndexKey, IndexKeys, IndexKind, LogError, MessageLog, Order, Query};
 
 async fn indexed(dir: &Path, records: u64) -> MessageLog {
     let log = open(dir);
@@ -307,4 +308,51 @@ async fn while_an_index_cannot_be_written_queries_read_the_records_and_it_goes_o
     wait_until(|| files(dir.path()) == 5).await;
     all();
     assert!(!dir.path().join("index.damaged").exists());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_for_a_moment_stops_the_index_for_that_moment_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = options(dir.path());
+    small.limits.segment_bytes = 4000;
+    let log = MessageLog::open(small).unwrap();
+    for from in (0..450).step_by(50) {
+        append(&log, from..from + 50).await;
+    }
+    log.close().await;
+    drop(log);
+    // Opened again it has no leaf in memory.
+    let log = open(dir.path());
+    log.wait_indexed(449).await.unwrap();
+    let expected = answers(&log);
+    // The index is lost, and so, for a moment, is a segment that it is made again from.
+    let segments = dir.path().join("segments");
+    let sealed = segments.join(format!("{:020}.seg", 0));
+    fs::rename(&sealed, segments.join("elsewhere")).unwrap();
+    for file in fs::read_dir(dir.path().join("index")).unwrap() {
+        fs::write(file.unwrap().path(), b"").unwrap();
+    }
+    for query in [client(0), Query::all()] {
+        let refused = log.find(&query).unwrap_err();
+        assert!(matches!(refused, LogError::Io { .. }), "{refused}");
+    }
+    fs::rename(segments.join("elsewhere"), &sealed).unwrap();
+    assert_eq!(answers(&log), expected, "from the records");
+    let watch = Clock::machine().stopwatch();
+    let runs = || fs::read_dir(dir.path().join("index")).unwrap().count();
+    while runs() == 0 {
+        assert!(watch.elapsed() < Duration::from_secs(10), "the index does not come back");
+        assert_eq!(answers(&log), expected);
+    }
+}
+
+#[test]
+fn an_index_is_made_again_for_what_is_wrong_with_it_and_waits_for_what_may_pass() {
+    let waits = |cause: std::io::Error| IndexFault::from(cause).waits();
+    // No descriptor is free; the disk did not answer; no room.
+    assert!([24, 5, 28].map(std::io::Error::from_raw_os_error).into_iter().all(waits));
+    for kind in [ErrorKind::NotFound, ErrorKind::UnexpectedEof, ErrorKind::NotADirectory] {
+        assert!(!waits(kind.into()), "{kind}");
+    }
+    assert!(!IndexFault::Unreadable.waits());
 }
