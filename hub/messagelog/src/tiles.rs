@@ -5,8 +5,8 @@
 //! Full tiles are written once. Partial ones are written for each checkpoint and removed when
 //! their full tile is there. Nothing here is synced: what a power cut takes is written again when
 //! the log is opened, which looks for the tiles of the last million records and into the newest of them. A full
-//! bundle that is there with the same bytes is left alone, and replaced durably where it has others: it may be
-//! one that segments rely on.
+//! bundle that is there with the same bytes is left alone, and replaced durably where it has others or cannot be
+//! read: it may be one that segments rely on.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -63,12 +63,14 @@ impl Tiles {
     fn write(&self, tile: Tile, bytes: &[u8]) -> Result<(), LogError> {
         let path = self.path(tile);
         let relied_on = tile.is_full() && tile.kind() == TileKind::Entries;
-        let held = if relied_on { fs::read(&path).ok() } else { None };
-        let written = match held {
-            Some(held) if held == bytes => Ok(()),
-            Some(_) => replace(self.disk(), &path, bytes, Last::Durable),
-            None => replace(self.disk(), &path, bytes, Last::Derived),
+        let last = match relied_on.then(|| fs::read(&path)) {
+            Some(Ok(held)) if held == bytes => None,
+            Some(Err(missing)) if missing.kind() == io::ErrorKind::NotFound => Some(Last::Derived),
+            // One that cannot be read is relied on no less than one that differs.
+            Some(_) => Some(Last::Durable),
+            None => Some(Last::Derived),
         };
+        let written = last.map_or(Ok(()), |last| replace(self.disk(), &path, bytes, last));
         written.map_err(|cause| LogError::io("writing", &path, &cause))?;
         if tile.is_full() {
             let partial = path.with_added_extension("p");

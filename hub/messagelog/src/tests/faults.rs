@@ -11,6 +11,9 @@ use schemas::tlog::merkle::{leaf_hash, verify_inclusion};
 
 use super::simulated::{Call, Faults, Model, Seeded, SimulatedDisk};
 use super::{ORIGIN, append, copy_dir, entry, leaf, open, open_with, options};
+use crate::bundles::read_bundle;
+use crate::segments::Leaf;
+use crate::tiles::{Tiles, Tree};
 use crate::vault::{Class, KeyName, Vault};
 use crate::{IndexKey, IndexKind, LogError, LogLimits, MessageLog, Order, Query};
 
@@ -219,6 +222,28 @@ async fn rotten_bits_in_published_tiles_are_seen_at_the_start_and_repaired() {
         assert_eq!(fs::read(&path).unwrap(), whole, "{file}");
         assert!([0, 300, 900, 1099].into_iter().all(|n| proved(&log, n)), "{file}");
     }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_is_replaced_durably() {
+    let root = tempfile::tempdir().unwrap();
+    let (disk, tlog) = (simulated(root.path(), 7), root.path().join("tlog"));
+    let entries = tlog.join("tile/entries");
+    fs::create_dir_all(&entries).unwrap();
+    // A link to itself is there, and nobody can read it.
+    std::os::unix::fs::symlink("000", entries.join("000")).unwrap();
+    let mut tree = Tree::empty(Tiles::new(tlog, Arc::new(disk.clone())));
+    for n in 0..256 {
+        tree.push(&Leaf { hash: leaf_hash(&leaf(n)), bytes: leaf(n) }).unwrap();
+    }
+    assert_eq!(read_bundle(&entries.join("000")).unwrap(), (0..256).map(leaf).collect::<Vec<_>>());
+    let calls = disk.calls();
+    let renamed = calls
+        .iter()
+        .position(|call| matches!(call, Call::Rename(_, to) if to.ends_with("entries/000")));
+    let renamed = renamed.unwrap();
+    assert!(matches!(calls[renamed - 1], Call::Sync(_)), "{calls:?}");
+    assert!(matches!(&calls[renamed + 1], Call::SyncDir(dir) if dir.ends_with("entries")));
 }
 
 #[tokio::test]
