@@ -27,9 +27,9 @@ use crate::segments::Leaf;
 
 /// Tiles whose presence is checked when the log is opened: those of a million records.
 const PRESENT_COUNT: u64 = 4096;
-/// Tiles whose bytes are checked then: those of 65 536 records, more than a busy hub writes within the
-/// 30 s that the kernel keeps them in memory. A power cut may leave any bytes of these.
-const SOUND_COUNT: u64 = 256;
+/// Tiles whose bytes are checked then: those of 262 144 records, more than a busy hub writes (5 000 a second) within
+/// the 30 s that the kernel keeps them in memory. A power cut may leave any bytes of these.
+const SOUND_COUNT: u64 = 1024;
 const REWRITE: &str = "restart the hub: it writes the tiles again from the records";
 
 /// The tile files of a log.
