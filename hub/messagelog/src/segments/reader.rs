@@ -42,16 +42,9 @@ impl SegmentReader {
         Ok(Self { file: BufReader::with_capacity(READ_BUFFER_BYTES, file), offset, next })
     }
 
-    /// Reads one frame of a record that is durable. What was read ahead before it was durable may be zeros or half
-    /// a frame, so what is no frame is read once more.
-    fn next_durable(&mut self) -> io::Result<Next> {
-        match self.next()? {
-            Next::End | Next::Damaged => {
-                self.file.seek(SeekFrom::Start(self.offset))?;
-                self.next()
-            }
-            whole => Ok(whole),
-        }
+    /// Forgets what was read ahead.
+    fn read_anew(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.offset)).map(drop)
     }
 
     /// Reads one frame.
@@ -117,6 +110,9 @@ pub(crate) struct RecordReader {
     segments: Arc<Segments>,
     next: u64,
     open: Option<SegmentReader>,
+    /// Records below this were durable before anything was read ahead. Behind them stands what may have been cut
+    /// since: zeros, half a frame, or whole frames of a batch that was refused.
+    durable: u64,
     /// Fresh leaves from `next` on.
     taken: VecDeque<Leaf>,
     bundles: Bundles,
@@ -126,7 +122,7 @@ impl RecordReader {
     /// Reads from the record `next` on.
     pub(super) fn new(segments: Arc<Segments>, next: u64) -> Self {
         let bundles = segments.bundles();
-        Self { segments, next, open: None, taken: VecDeque::new(), bundles }
+        Self { segments, next, open: None, durable: 0, taken: VecDeque::new(), bundles }
     }
 
     /// The next record's index.
@@ -154,27 +150,33 @@ impl RecordReader {
 
     /// The next record, or `None` when all durable ones have been given.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, StoredRecord)>, LogError> {
-        if self.next >= self.segments.size() {
+        let size = self.segments.size();
+        if self.next >= size {
             return Ok(None);
         }
-        if self.open.is_none() || self.segments.begins_segment(self.next) {
-            self.open = Some(self.open_at_next()?);
+        // After a failure the next call begins anew.
+        let mut reader = match self.open.take() {
+            Some(reader) if !self.segments.begins_segment(self.next) => reader,
+            _ => {
+                self.durable = size;
+                self.open_at_next()?
+            }
+        };
+        if self.next >= self.durable {
+            self.durable = size;
+            reader.read_anew().map_err(|cause| self.failed(&cause))?;
         }
-        let Some(reader) = self.open.as_mut() else { return Ok(None) };
         let index = self.next;
-        match reader.next_durable().map_err(|cause| self.failed(&cause))? {
+        match reader.next().map_err(|cause| self.failed(&cause))? {
             Next::Frame(frame) => {
                 let record = self.bundles.record(index, frame);
-                let record = record.map_err(|cause| {
-                    // The reader stands behind it: the next call begins anew.
-                    self.open = None;
-                    damaged_bundle(&self.bundles, index, &cause)
-                })?;
+                let record =
+                    record.map_err(|cause| damaged_bundle(&self.bundles, index, &cause))?;
                 self.next = index.saturating_add(1);
+                self.open = Some(reader);
                 Ok(Some((index, record)))
             }
             Next::End | Next::Damaged => {
-                self.open = None;
                 let place = format!("{}, record {index}", self.segments.dir.display());
                 Err(damaged(place, "its checksum does not match its bytes"))
             }
@@ -201,5 +203,40 @@ impl RecordReader {
 
     fn failed(&self, cause: &io::Error) -> LogError {
         LogError::io("reading", &self.segments.dir, cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Entry;
+    use crate::disk::OsDisk;
+    use crate::frame::push_frame;
+    use crate::segments::{Tail, segment_path};
+
+    fn frame(seq: u64, leaf: &'static str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let entry = Entry { leaf: leaf.into(), attachment: Bytes::new() };
+        push_frame(&mut bytes, seq, seq, &entry).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_batch_that_was_read_ahead_and_then_cut_is_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = segment_path(dir.path(), 0);
+        let stored = [frame(0, "first"), frame(1, "second")];
+        let write = |third| std::fs::write(&path, [stored.concat(), frame(2, third)].concat());
+        write("refused").unwrap();
+        let offset = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+        let tail = Tail { first: 0, offsets: vec![0, offset(&stored[0])] };
+        let disk = Arc::new(OsDisk);
+        let segments = Arc::new(Segments::new(dir.path().to_owned(), disk, Vec::new(), tail));
+        let mut records = segments.reader(0);
+        let mut leaf = || records.next().unwrap().map(|(_, record)| record.leaf);
+        assert_eq!([leaf(), leaf(), leaf()], [Some("first".into()), Some("second".into()), None]);
+        write("a later").unwrap();
+        segments.extend(&[offset(&stored.concat())], std::iter::empty());
+        assert_eq!([leaf(), leaf()], [Some("a later".into()), None]);
     }
 }
