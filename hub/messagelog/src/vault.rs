@@ -9,7 +9,7 @@
 //! | cut short | on disk | after the restart |
 //! |---|---|---|
 //! | before the key's bytes are overwritten | the key | it is due again |
-//! | overwritten, not renamed | zeros under the key's name | opens nothing; it is due again |
+//! | overwritten, not renamed | zeros under the key's name | opens nothing; [`Vault::open`] leaves the mark |
 //! | renamed to `.gone`, its end not recorded | the empty mark | [`Vault::destroyed`] names it until [`Vault::forget`] |
 //!
 //! Sealed form: version 1 · key id 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes. The nonce
@@ -23,7 +23,7 @@
 //! | making: before the rename | no key, `.tmp` in any state | nothing was sealed with it; another is made |
 //! | making: before the directory is synced | the key, or none | the same |
 //! | destroying: before zeros are synced | the key, or zeros | the key still opens, or is gone: destroy again |
-//! | destroying: before the new name is durable | zeros, under the key's name or the mark's | the key is gone; zeros count as no key |
+//! | destroying: before the new name is durable | zeros, under the key's name or the mark's | the key is gone; zeros count as no key, and are given the mark's name |
 
 mod name;
 
@@ -121,10 +121,11 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Opens the vault whose key files are in `dir`, `keys/` of a log; makes the directory.
+    /// Opens the vault whose key files are in `dir`, `keys/` of a log; makes the directory. Ends every destruction
+    /// that was cut short once its key was gone, so that it is recorded like any other.
     ///
     /// # Errors
-    /// When the directory cannot be made or read, or a key file can be read by others.
+    /// When the directory cannot be made or read, or a key file can be read by others or not be changed.
     pub fn open(dir: &Path) -> Result<Self, VaultError> {
         Self::open_on(dir, Arc::new(OsDisk))
     }
@@ -136,7 +137,9 @@ impl Vault {
         let keys = Mutex::new(HashMap::new());
         let vault = Self { dir: dir.to_owned(), disk, keys, random: SystemRandom::new() };
         for name in vault.names()? {
-            vault.existing_key(&name)?;
+            if vault.existing_key(&name)?.is_none() {
+                vault.destroy(&name)?;
+            }
         }
         Ok(vault)
     }

@@ -302,8 +302,10 @@ fn a_key_is_durable_before_it_seals_and_gone_once_its_destruction_has_begun() {
             model.after(super::simulated::Crash::PowerCut, &mut seeded).lay_out(after.path());
             let dir = after.path().join("keys");
             fs::read_dir(&dir).unwrap().for_each(|file| private(&file.unwrap().path()));
+            let zeros = fs::read(dir.join("evidence-2026.key")).is_ok_and(|key| key == [0; 32]);
             let vault = Vault::open(&dir).unwrap();
             opened.push(vault.open_sealed(&Class::default(), 2026, b"", &sealed).is_ok());
+            assert!(!zeros || vault.destroyed().unwrap().len() == 1, "its end is recorded");
             // A key of zeros must never seal.
             let fresh = vault.seal(&Class::default(), 2026, b"", &[b"later"]).unwrap();
             assert_eq!(*vault.open_sealed(&Class::default(), 2026, b"", &fresh).unwrap(), b"later");

@@ -105,3 +105,17 @@ fn a_class_is_erased_alone_and_its_key_leaves_a_mark_until_its_end_is_recorded()
     assert!(again.destroyed().unwrap().is_empty());
     assert_eq!(again.names().unwrap().len(), 1);
 }
+
+#[test]
+fn a_destruction_that_was_cut_short_behind_its_zeros_leaves_its_mark_at_the_next_opening() {
+    let (dir, vault) = vault();
+    vault.seal(&usual(), 2026, b"", &[]).unwrap();
+    vault.seal(&usual(), 2027, b"", &[]).unwrap();
+    let path = dir.path().join("keys/evidence-2026.key");
+    std::fs::write(&path, [0; 32]).unwrap();
+    let again = Vault::open(&dir.path().join("keys")).unwrap();
+    assert_eq!(again.destroyed().unwrap(), [KeyName::evidence(&usual(), 2026)]);
+    assert_eq!(again.names().unwrap(), [KeyName::evidence(&usual(), 2027)]);
+    assert!(!path.exists());
+    assert_eq!(std::fs::read(path.with_extension("gone")).unwrap(), b"");
+}
