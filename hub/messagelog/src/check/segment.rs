@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use schemas::tlog::merkle::leaf_hash;
 
 use super::published::Leaves;
@@ -59,6 +60,7 @@ impl Task {
             file: relative(&self.path),
         };
         let mut bundles = Bundles::beside(&self.dir);
+        let mut rest = None;
         loop {
             let start = reader.offset;
             match reader.next().map_err(failed)? {
@@ -67,7 +69,7 @@ impl Task {
                     self.take(frame, start..reader.offset, (&mut scanned, &mut bundles));
                 }
                 Next::End => break,
-                Next::Damaged => match self.pass_over(start, &mut scanned)? {
+                Next::Damaged => match self.pass_over(start, &mut rest, &mut scanned)? {
                     Some((seq, offset)) => {
                         let opened = SegmentReader::open_from(&self.path, seq, offset);
                         reader = opened.map_err(failed)?;
@@ -111,9 +113,20 @@ impl Task {
     }
 
     /// Says what is wrong at `start`, and finds the next whole frame: its record and where it begins.
-    fn pass_over(&self, start: u64, scanned: &mut Scanned) -> Result<Option<(u64, u64)>, LogError> {
+    /// `rest` is what stood behind the first damage: it is read once, however much there is.
+    fn pass_over(
+        &self,
+        start: u64,
+        rest: &mut Option<(u64, Bytes)>,
+        scanned: &mut Scanned,
+    ) -> Result<Option<(u64, u64)>, LogError> {
         let index = scanned.next_index();
-        let behind = read_behind(&self.path, start)?;
+        let (from, rest) = match rest {
+            Some(read) => read,
+            None => rest.insert((start, read_behind(&self.path, start)?)),
+        };
+        let passed = usize::try_from(start.saturating_sub(*from)).unwrap_or(usize::MAX);
+        let behind = rest.slice(passed.min(rest.len())..);
         let end = start.saturating_add(u64::try_from(behind.len()).unwrap_or(u64::MAX));
         let last = self.place == Place::Last;
         if last && behind.iter().all(|byte| *byte == 0) {

@@ -157,6 +157,22 @@ async fn a_flipped_bit_anywhere_in_a_segment_is_named_with_its_record_and_bytes(
 }
 
 #[tokio::test]
+async fn damage_in_many_places_of_a_segment_is_named_place_by_place() {
+    let log = Copies::of(COUNT).await;
+    let copy = log.make();
+    let damaged: Vec<u64> = (0..COUNT).filter(|index| index % 3 == 1).collect();
+    let places: Vec<_> = damaged.iter().map(|index| place(copy.path(), *index)).collect();
+    for (file, bytes) in &places {
+        edit(&copy.path().join(file), |held| held[bytes.start + 30] ^= 1);
+    }
+    let report = checked(copy.path());
+    let found: Vec<_> = report.findings.named().iter().map(|found| found.records).collect();
+    assert!(found.into_iter().eq(damaged.iter().map(|index| Some((*index, *index)))));
+    assert_eq!(report.root, Root::SameBut { records: COUNT / 3 });
+    assert_eq!(report.records, COUNT - COUNT / 3);
+}
+
+#[tokio::test]
 async fn removed_records_and_segments_are_named() {
     let log = Copies::of(COUNT).await;
     let copy = log.make();
