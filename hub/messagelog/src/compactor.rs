@@ -165,7 +165,7 @@ impl Compactor {
             let watch = self.clock.stopwatch();
             let bundle_path = bundles.path(number);
             let bundle = read_bundle(&bundle_path);
-            let bundle = bundle.map_err(|cause| other(&bundle_path, cause))?;
+            let bundle = bundle.map_err(|fault| other(&bundle_path, fault.to_string()))?;
             let first = (number * width).max(records.start);
             let last = ((number + 1) * width).min(records.end);
             for index in first..last {

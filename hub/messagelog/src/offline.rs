@@ -11,7 +11,7 @@ use crate::bundles::Bundles;
 use crate::check::lock;
 use crate::frame::was_durable;
 use crate::recovery::read_behind;
-use crate::segments::{Next, SegmentReader, damaged_bundle, list, segment_path};
+use crate::segments::{Next, SegmentReader, list, segment_path};
 use crate::{LogError, StoredRecord};
 
 const CHECK: &str = "run `koprik log check` on the directory: it names every damage";
@@ -44,7 +44,7 @@ pub fn scan_stopped(
             match reader.next().map_err(failed)? {
                 Next::Frame(frame) => {
                     let record = bundles.record(next, frame);
-                    let record = record.map_err(|cause| damaged_bundle(&bundles, next, &cause))?;
+                    let record = record.map_err(|fault| bundles.failed(next, &fault))?;
                     if take(next, record).is_break() {
                         return Ok(());
                     }

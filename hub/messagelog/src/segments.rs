@@ -10,7 +10,7 @@ mod reader;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -156,7 +156,8 @@ impl Segments {
             return Err(missing);
         }
         let place = self.place(index).ok_or(missing)?;
-        let mut frame = read_frame(&place, index);
+        let unread = |cause: io::Error| LogError::io("reading", &place.path, &cause);
+        let mut frame = read_frame(&place, index).map_err(unread)?;
         if frame.is_none() && place.offset.is_none() {
             frame = self.read_searching(&place, index)?;
         }
@@ -167,14 +168,15 @@ impl Segments {
         };
         let mut bundles = self.bundles();
         let record = bundles.record(index, frame);
-        record.map_err(|cause| damaged_bundle(&bundles, index, &cause))
+        record.map_err(|fault| bundles.failed(index, &fault))
     }
 
     /// Reads a record of a sealed segment whose offset file does not tell where it lies.
     fn read_searching(&self, place: &Place, index: u64) -> Result<Option<Frame>, LogError> {
         let _replacing = self.replacing();
+        let unread = |cause: io::Error| LogError::io("reading", &place.path, &cause);
         // The segment may just have been replaced.
-        if let Some(frame) = read_frame(place, index) {
+        if let Some(frame) = read_frame(place, index).map_err(unread)? {
             return Ok(Some(frame));
         }
         tracing::warn!(segment = %place.path.display(), "writing the segment's offset file again");
@@ -182,7 +184,7 @@ impl Segments {
         write_offsets(&*self.disk, &place.path, &offsets);
         // From memory: on a full disk the file was not written, and reads go on.
         let found = Place { offset: offsets.get(place.position).copied(), ..place.clone() };
-        Ok(read_frame(&found, index))
+        read_frame(&found, index).map_err(unread)
     }
 
     /// Gives a sealed segment new bytes, those of the file `unfinished`, which are durable; `offsets` are
@@ -271,36 +273,44 @@ pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.seg"))
 }
 
-fn damaged(place: String, cause: &str) -> LogError {
+pub(crate) fn damaged(place: String, cause: &str) -> LogError {
     LogError::Corrupt { place, cause: cause.to_owned(), repair: RESTORE }
 }
 
-/// The leaf of a record of a compact segment cannot be read from its bundle.
-pub(crate) fn damaged_bundle(bundles: &Bundles, index: u64, cause: &str) -> LogError {
-    let path = bundles.path_of(index);
-    damaged(format!("{}, record {index}", path.display()), cause)
+/// `None` when the bytes there are not this record's frame.
+///
+/// # Errors
+/// The system does not give the bytes now: that may pass, and says nothing about them.
+fn read_frame(place: &Place, index: u64) -> io::Result<Option<Frame>> {
+    match find_frame(place, index) {
+        Ok(frame) => Ok(frame),
+        Err(cause) if [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&cause.kind()) => {
+            Ok(None)
+        }
+        Err(cause) => Err(cause),
+    }
 }
 
-/// `None` when the bytes there are not this record's frame, for whatever reason.
-fn read_frame(place: &Place, index: u64) -> Option<Frame> {
+fn find_frame(place: &Place, index: u64) -> io::Result<Option<Frame>> {
     let offset = match place.offset {
         Some(offset) => offset,
         None => {
             let mut bytes = [0; 4];
-            let at = u64::try_from(place.position).ok()?.checked_mul(4)?;
-            let offsets = File::open(place.path.with_extension("off")).ok()?;
-            offsets.read_exact_at(&mut bytes, at).ok()?;
+            let at = u64::try_from(place.position).unwrap_or(u64::MAX).saturating_mul(4);
+            File::open(place.path.with_extension("off"))?.read_exact_at(&mut bytes, at)?;
             u32::from_le_bytes(bytes)
         }
     };
-    let file = File::open(&place.path).ok()?;
+    let file = File::open(&place.path)?;
     let mut head = [0; HEADER_BYTES];
-    file.read_exact_at(&mut head, u64::from(offset)).ok()?;
-    let header = Header::parse(&head).filter(|header| header.seq == index)?;
+    file.read_exact_at(&mut head, u64::from(offset))?;
+    let Some(header) = Header::parse(&head).filter(|header| header.seq == index) else {
+        return Ok(None);
+    };
     let mut payload = vec![0; header.payload_bytes];
-    let payload_at = u64::from(offset) + u64::try_from(HEADER_BYTES).ok()?;
-    file.read_exact_at(&mut payload, payload_at).ok()?;
-    header.open(&Bytes::from(payload))
+    let payload_at = u64::from(offset) + u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
+    file.read_exact_at(&mut payload, payload_at)?;
+    Ok(header.open(&Bytes::from(payload)))
 }
 
 /// Derived, so a failure costs a scan later and is only logged.

@@ -102,11 +102,11 @@ impl Task {
                 scanned.leaves.hashes.push(Some(leaf_hash(&record.leaf)));
                 scanned.records += 1;
             }
-            Err(cause) => {
+            Err(fault) => {
                 let path = bundles.path_of(index);
                 let below = self.dir.parent().and_then(|log| path.strip_prefix(log).ok());
                 let file = below.unwrap_or(&path).display().to_string();
-                scanned.findings.push_record(Store::OnlyBundles, file, index, cause);
+                scanned.findings.push_record(Store::OnlyBundles, file, index, fault.to_string());
                 scanned.leaves.hashes.push(None);
             }
         }

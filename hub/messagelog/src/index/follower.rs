@@ -128,9 +128,10 @@ impl Indexer {
                 Err(fault) => self.bear(&fault),
             }
         }
-        // While it rests, answers come from the records, so all of them are found.
-        let rests = self.rests.is_some();
-        let reached = if rests { self.segments.size() } else { self.records.position() };
+        // While it rests, answers come from the records, so all of them are found; where it is stuck, the answer
+        // is why. Nobody waits for what does not come.
+        let waits = self.rests.is_none() && self.stuck.is_none();
+        let reached = if waits { self.records.position() } else { self.segments.size() };
         self.indexed.send_replace(reached);
     }
 

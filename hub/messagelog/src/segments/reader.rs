@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use schemas::tlog::merkle::leaf_hash;
 
-use super::{Leaf, Segments, damaged, damaged_bundle, offset_u32};
+use super::{Leaf, Segments, damaged, offset_u32};
 use crate::bundles::Bundles;
 use crate::frame::{Frame, HEADER_BYTES, Header};
 use crate::{LogError, StoredRecord};
@@ -170,8 +170,7 @@ impl RecordReader {
         match reader.next().map_err(|cause| self.failed(&cause))? {
             Next::Frame(frame) => {
                 let record = self.bundles.record(index, frame);
-                let record =
-                    record.map_err(|cause| damaged_bundle(&self.bundles, index, &cause))?;
+                let record = record.map_err(|fault| self.bundles.failed(index, &fault))?;
                 self.next = index.saturating_add(1);
                 self.open = Some(reader);
                 Ok(Some((index, record)))

@@ -228,6 +228,25 @@ async fn damage_to_the_only_copy_is_named_by_the_check_and_by_every_read() {
 }
 
 #[tokio::test]
+async fn a_bundle_that_cannot_be_read_for_a_moment_is_no_damage() {
+    let dir = fast_dir();
+    compact(dir.path()).await;
+    let log = open(dir.path());
+    let [bundle, ..] = bundles(dir.path());
+    let aside = bundle.with_extension("aside");
+    fs::rename(&bundle, &aside).unwrap();
+    // A directory is there and cannot be read, as a file when no descriptor is free.
+    fs::create_dir(&bundle).unwrap();
+    let refused =
+        [log.read(5).unwrap_err(), log.scan(0, |_, _| ControlFlow::Continue(())).unwrap_err()];
+    assert!(refused.iter().all(|error| matches!(error, LogError::Io { .. })), "{refused:?}");
+    fs::remove_dir(&bundle).unwrap();
+    fs::rename(&aside, &bundle).unwrap();
+    assert_eq!(log.read(5), Ok(stored(5)));
+    assert_eq!(scanned(&log), COUNT);
+}
+
+#[tokio::test]
 async fn hash_tiles_are_made_again_and_bundles_left_alone() {
     let dir = fast_dir();
     compact(dir.path()).await;

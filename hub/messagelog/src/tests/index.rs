@@ -346,6 +346,38 @@ async fn a_record_that_cannot_be_read_for_a_moment_stops_the_index_for_that_mome
     }
 }
 
+#[tokio::test]
+async fn a_damaged_record_is_the_answer_of_every_query_and_nobody_waits_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = options(dir.path());
+    small.limits.segment_bytes = 4000;
+    let log = MessageLog::open(small).unwrap();
+    for from in (0..450).step_by(50) {
+        append(&log, from..from + 50).await;
+    }
+    log.close().await;
+    drop(log);
+    let log = open(dir.path());
+    log.wait_indexed(449).await.unwrap();
+    // The index is lost, and a record that it is made again from is damaged.
+    let sealed = dir.path().join("segments").join(format!("{:020}.seg", 0));
+    let mut bytes = fs::read(&sealed).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    for file in fs::read_dir(dir.path().join("index")).unwrap() {
+        fs::write(file.unwrap().path(), b"").unwrap();
+    }
+    let mut next = 450;
+    for query in [client(0), Query::all()] {
+        let refused = log.find(&query).unwrap_err();
+        assert!(matches!(refused, LogError::Corrupt { .. }), "{refused}");
+        append(&log, next..next + 50).await;
+        next += 50;
+        let waiting = tokio::time::timeout(Duration::from_secs(10), log.wait_indexed(next - 1));
+        waiting.await.expect("the answer is there").unwrap();
+    }
+}
+
 #[test]
 fn an_index_is_made_again_for_what_is_wrong_with_it_and_waits_for_what_may_pass() {
     let waits = |cause: std::io::Error| IndexFault::from(cause).waits();
