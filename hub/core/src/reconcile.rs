@@ -6,6 +6,7 @@
 //! durable up to 40 ms after the request has left. So it is named as possible and not as explained.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use schemas::clock::UnixMillis;
 use schemas::digest::Sha256;
@@ -66,15 +67,25 @@ struct Seen {
     /// The request that was refused, by its signature.
     refused: Option<Sha256>,
     refusals: Vec<String>,
-    /// The first record: when, and its place in the log.
-    first: Option<(UnixMillis, u64)>,
-    /// Whether the sender was proven.
-    proven: bool,
+    /// The first record of a proven sender, or else of anyone.
+    first: Option<First>,
+}
+
+/// When a record was made, and its place in the log. Those of proven senders come first: anyone can claim an id at
+/// any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct First {
+    unproven: bool,
+    time: UnixMillis,
+    index: u64,
 }
 
 /// One exchange, gathered line by line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Exchange {
+    period: Range<UnixMillis>,
+    /// Whether a record of a proven sender lies in the period.
+    within: bool,
     consumer: Seen,
     provider: Seen,
     member: Option<MemberId>,
@@ -171,6 +182,13 @@ pub struct Gap {
 }
 
 impl Exchange {
+    /// An exchange of which nothing is known yet; `period` is that of the comparison.
+    #[must_use]
+    pub fn new(period: Range<UnixMillis>) -> Self {
+        let (consumer, provider) = (Seen::default(), Seen::default());
+        Self { period, within: false, consumer, provider, member: None, service: None }
+    }
+
     /// Adds a line of this exchange, of either side.
     pub fn add(&mut self, line: &Line) {
         let seen = match line.side {
@@ -180,8 +198,9 @@ impl Exchange {
         };
         self.service = self.service.take().or_else(|| line.service.clone());
         self.member = self.member.take().or_else(|| line.consumer.clone());
-        seen.proven |= line.consumer.is_some();
-        let at = (line.time, line.index);
+        let unproven = line.consumer.is_none();
+        self.within |= !unproven && self.period.contains(&line.time);
+        let at = First { unproven, time: line.time, index: line.index };
         seen.first = Some(seen.first.map_or(at, |first| first.min(at)));
         let (signed, body, time) = (line.signed, line.body, line.time);
         let message = Message { signed, body, time };
@@ -213,13 +232,22 @@ impl Exchange {
     /// When it began, by the consumer's clock if the consumer has it.
     #[must_use]
     pub fn began(&self) -> Option<UnixMillis> {
-        self.consumer.first.or(self.provider.first).map(|(time, _)| time)
+        self.consumer.first.or(self.provider.first).map(|first| first.time)
+    }
+
+    /// Whether the period is to judge it: a record of a proven sender lies in it, or, where nobody was proven, the
+    /// first. Neither a claim nor an earlier use of the id takes it out.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        let proven = |seen: &Seen| seen.first.is_some_and(|first| !first.unproven);
+        let nobody = !proven(&self.consumer) && !proven(&self.provider);
+        self.within || (nobody && self.began().is_some_and(|began| self.period.contains(&began)))
     }
 
     /// Places of its first records: in the consumer's log, in the provider's.
     #[must_use]
     pub fn places(&self) -> (Option<u64>, Option<u64>) {
-        let place = |seen: &Seen| seen.first.map(|(_, index)| index);
+        let place = |seen: &Seen| seen.first.map(|first| first.index);
         (place(&self.consumer), place(&self.provider))
     }
 
@@ -266,7 +294,7 @@ impl Exchange {
     }
 
     fn judge_provider_only(&self, gaps: &[Gap]) -> Verdict {
-        let Some((time, _)) = self.provider.first.filter(|_| self.provider.proven) else {
+        let Some(First { unproven: false, time, .. }) = self.provider.first else {
             return Verdict::Explained(Cause::Unproven);
         };
         let skew = schemas::limits::CLOCK_SKEW;

@@ -26,7 +26,7 @@ fn line(side: Side, said: &str) -> Line {
 }
 
 fn exchange(consumer: &[&str], provider: &[&str]) -> Exchange {
-    let mut exchange = Exchange::default();
+    let mut exchange = Exchange::new(UnixMillis(0)..UnixMillis(2_000_000));
     consumer.iter().for_each(|said| exchange.add(&line(Side::Consumer, said)));
     provider.iter().for_each(|said| exchange.add(&line(Side::Provider, said)));
     exchange
@@ -76,7 +76,7 @@ fn messages_that_differ_in_signature_or_body_are_never_matched() {
         [(Side::Consumer, 0), (Side::Consumer, 1), (Side::Provider, 0), (Side::Provider, 1)]
     {
         for change_body in [true, false] {
-            let mut judged = Exchange::default();
+            let mut judged = Exchange::new(UnixMillis(0)..UnixMillis(2_000_000));
             for (at, said) in whole.iter().enumerate() {
                 for of in [Side::Consumer, Side::Provider] {
                     let mut line = line(of, said);
@@ -108,7 +108,7 @@ fn an_id_that_was_used_again_hides_no_exchange() {
         which.iter().flat_map(of).collect()
     };
     let judge = |consumer: &[u8], provider: &[u8]| {
-        let mut exchange = Exchange::default();
+        let mut exchange = Exchange::new(UnixMillis(0)..UnixMillis(2_000_000));
         let both = [lines(Side::Consumer, consumer), lines(Side::Provider, provider)];
         both.iter().flatten().for_each(|line| exchange.add(line));
         exchange.judge(&[])
@@ -123,6 +123,54 @@ fn an_id_that_was_used_again_hides_no_exchange() {
     assert_eq!(judge(&many, &many), differs, "what is not kept is not matched");
 }
 
+/// The exchange of 1 000 000 in the provider's log alone, and what else stands under its id.
+#[test]
+fn no_claim_and_no_earlier_use_of_an_id_takes_an_exchange_out_of_its_period() {
+    let nothing = Verdict::Unexplained(Cause::ConsumerHasNothing);
+    let differs = Verdict::Unexplained(Cause::RequestDiffers);
+    let at = |mut line: Line, time: u64| {
+        line.time = UnixMillis(time);
+        line
+    };
+    let mut claim = line(Side::Provider, Code::RequestSignature.as_str());
+    (claim.consumer, claim.signed) = (None, None);
+    let earlier = |side| {
+        ["request", "answer"].map(|said| {
+            let mut line = line(side, said);
+            line.signed = Some(Sha256::of(&[said.as_bytes(), b" before"].concat()));
+            at(line, 890_000)
+        })
+    };
+    let used = [earlier(Side::Consumer), earlier(Side::Provider)].concat();
+    let period = UnixMillis(900_000)..UnixMillis(1_100_000);
+    for (others, verdict) in [
+        (vec![], nothing),
+        (vec![at(claim.clone(), 890_000)], nothing),
+        (vec![at(claim.clone(), 1_150_000)], nothing),
+        (used, differs),
+    ] {
+        let mut exchange = Exchange::new(period.clone());
+        for said in ["request", "answer"] {
+            exchange.add(&line(Side::Provider, said));
+        }
+        others.iter().for_each(|line| exchange.add(line));
+        assert!(exchange.is_within(), "{others:?}");
+        assert_eq!(exchange.judge(&[]), verdict, "{others:?}");
+        // A crash of the consumer's hub at the time of the claim explains nothing.
+        let gap = [Gap { from: UnixMillis(880_000), to: UnixMillis(891_000) }];
+        if verdict == nothing {
+            assert_eq!(exchange.judge(&gap), verdict);
+        }
+    }
+    for (time, within) in [(899_999, false), (900_000, true), (1_100_000, false)] {
+        for line in [claim.clone(), line(Side::Provider, "request")] {
+            let mut alone = Exchange::new(period.clone());
+            alone.add(&at(line, time));
+            assert_eq!(alone.is_within(), within, "{time}");
+        }
+    }
+}
+
 #[test]
 fn a_gap_before_a_start_names_the_crash_as_possible_and_an_unproven_sender_explains() {
     let only_provider = exchange(&[], &["request", "answer"]);
@@ -135,7 +183,7 @@ fn a_gap_before_a_start_names_the_crash_as_possible_and_an_unproven_sender_expla
     assert_eq!(only_provider.judge(&gap(900_000, 990_000)), nothing);
     let mut claimed = line(Side::Provider, Code::RequestSignature.as_str());
     (claimed.consumer, claimed.signed) = (None, None);
-    let mut unproven = Exchange::default();
+    let mut unproven = Exchange::new(UnixMillis(0)..UnixMillis(2_000_000));
     unproven.add(&claimed);
     assert_eq!(unproven.judge(&[]), Verdict::Explained(Cause::Unproven));
 }

@@ -56,7 +56,7 @@ pub struct Report {
     pub items: Vec<Item>,
     /// Exchanges too new to be judged: the other side may not have recorded them yet.
     pub open: u64,
-    /// Exchanges that began outside the period, read to find the other half of those within.
+    /// Exchanges that lie outside the period, read to find the other half of those within.
     pub outside: u64,
     /// Most milliseconds between the two sides' request records: travel and clock difference.
     pub apart_ms: u64,
@@ -152,6 +152,7 @@ impl Gathered {
 
     fn judge(self, headers: Vec<Header>) -> io::Result<Report> {
         let made = headers.iter().map(|header| header.made).min().unwrap_or_default();
+        let period = headers.first().map(|header| header.from..header.to).unwrap_or_default();
         let mut report = Report { headers, ..Report::default() };
         let mut explained = Vec::new();
         let mut merged = self.sorter.finish()?;
@@ -165,7 +166,8 @@ impl Gathered {
                 report.add(id, exchange, (gaps, made), &mut explained);
             }
             let Some((id, line)) = next else { break };
-            current.get_or_insert_with(|| (id, Exchange::default())).1.add(&line);
+            let new = || (id, Exchange::new(period.clone()));
+            current.get_or_insert_with(new).1.add(&line);
         }
         report.items.append(&mut explained);
         Ok(report)
@@ -180,8 +182,8 @@ impl Report {
         (gaps, made): (&[Gap], UnixMillis),
         explained: &mut Vec<Item>,
     ) {
-        let (Some(began), Some(header)) = (seen.began(), self.headers.first()) else { return };
-        if began < header.from || began >= header.to {
+        let Some(began) = seen.began() else { return };
+        if !seen.is_within() {
             self.outside += 1;
             return;
         }
