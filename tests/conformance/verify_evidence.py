@@ -159,19 +159,17 @@ def check_configuration(note, anchor, at):
     need((found["version"] == 1) == (found["previous"] is None), "it names no version before")
     need(found["issued"] < found["expires"], "it expires before it is issued")
     need(found["issued"] <= at + 5000 and at < found["expires"], "it was not in force at the time")
-    members, servers = found["members"], found["servers"]
+    members, servers, witnesses = found["members"], found["servers"], found.get("witnesses", [])
     logs = [server["log_key"] for server in servers] + [found["central_log"] or ""]
     for listed in ([identifier(m["id"], 3) for m in members],
                    [identifier(s["id"], 4) for m in members for s in m["subsystems"]],
                    [identifier(s["id"], 4) for s in servers], [log.split("+")[0] for log in logs],
                    [c["certificate"] for m in members for c in m["signing_certificates"]],
-                   [authority["name"] for authority in found.get("timestamp_authorities", [])]):
+                   [authority["name"] for authority in found.get("timestamp_authorities", [])],
+                   *([witness["key"].split("+", 2)[part] for witness in witnesses] for part in (0, 2))):
         need(len(set(listed)) == len(listed), "something is listed twice")
-    witnesses, quorum = found.get("witnesses", []), found.get("witness_quorum", 0)
+    quorum = found.get("witness_quorum", 0)
     need(quorum <= len(witnesses) and (quorum > 0) == bool(witnesses), "the quorum is not one")
-    for part in (0, 2):
-        parts = {witness["key"].split("+", 2)[part] for witness in witnesses}
-        need(len(parts) == len(witnesses), "a witness is listed twice")
     return found
 
 
@@ -227,12 +225,14 @@ def verify(data, anchor, say):
         own = client if record["side"] == "consumer" else service[:4]
         need(record["side"] != "hub" and own in clients, "the log's server serves neither side")
     need(len({record["side"] for record in records}) == 1, "the records are of both sides")
+    first, last, replay = records[0], records[-1], ("provider", "server.serverproxy.replayed_message")
+    ends = last.get("signed") == first["signed"] and (last["side"], last["outcome"]) != replay
+    need(first is last or last["kind"] != "refusal" or ends, "the refusal is of another message or a replay")
     return server, size, seen, existed, file
 
 
 def not_proved(seen, existed, file):
-    by, _, quorum = seen
-    if len(by) < quorum or not by:
+    if len(seen[0]) < max(seen[2], 1):
         yield "that nobody was shown another version of the log"
     if existed is None:
         yield "the time, beyond what the hubs' own clocks say: there is no timestamp"

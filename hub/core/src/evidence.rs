@@ -384,6 +384,12 @@ impl<'f> Messages<'f> {
         if self.records.iter().any(|(_, record)| Some(record.side) != side) {
             return Err(refuse("the records are of both sides"));
         }
+        if let [(_, request), (_, refusal)] = self.records
+            && refusal.kind == Kind::Refusal
+            && !refusal.ends(request)
+        {
+            return Err(refuse("the refusal is of another message, or of the request's replay"));
+        }
         let Some(answer) = &self.answer else { return Ok(()) };
         let status = self.record(1, Step::Agreement)?.status.map(|status| status.to_string());
         if answer.base.value("@status") != status.as_deref() {

@@ -19,6 +19,7 @@ use schemas::configuration::GlobalConfiguration;
 use schemas::digest::Sha256;
 use schemas::encoding::base64;
 use schemas::evidence::{EvidenceFile, RecordedLeaf};
+use schemas::problem::ProblemCode;
 use schemas::record::{self, Kind, Record, Side};
 use schemas::tlog::cosignature::signed_message;
 use schemas::tlog::merkle::{leaf_hash, root_of};
@@ -107,6 +108,11 @@ impl Forge {
             file.messages[nth].base = base;
             file.messages[nth].signature = base64(&signature);
             request_signature = signature;
+        }
+        // A refusal after the request is of the request's message, unless the change says another.
+        let of_request = parts.records[0].signed;
+        for later in parts.records.iter_mut().skip(parts.bases.len()) {
+            later.signed = later.signed.or(of_request);
         }
         file.configuration = self.forger.sign(&parts.configuration, 3).unwrap();
         self.prove(&mut file, &parts);
@@ -312,7 +318,35 @@ fn duration(leaf: String, value: &str) -> String {
     format!("{before}\"duration_us\":{value},{after}")
 }
 
+/// The exchange ends in a refusal, as the consumer's hub records it.
+fn refused_later(parts: &mut Parts) {
+    parts.bases.truncate(1);
+    let refusal = &mut parts.records[1];
+    refusal.kind = Kind::Refusal;
+    refusal.outcome = ProblemCode::AccessDenied.as_str().to_owned();
+    (refusal.signed, refusal.status) = (None, None);
+}
+
+/// The same in the log of the provider's hub.
+fn refused_at_the_provider(parts: &mut Parts, code: ProblemCode) {
+    serve_both(parts);
+    refused_later(parts);
+    parts.records.iter_mut().for_each(|record| record.side = Side::Provider);
+    parts.records[1].outcome = code.as_str().to_owned();
+}
+
 const RECORDS: &[(&str, bool, Change)] = &[
+    ("a later refusal", true, refused_later),
+    ("the refusal of another message", false, |parts| {
+        refused_later(parts);
+        parts.records[1].signed = Some(Sha256::of(b"another"));
+    }),
+    ("a later refusal at the provider", true, |parts| {
+        refused_at_the_provider(parts, ProblemCode::SourceTimeout);
+    }),
+    ("the refusal of the request's replay", false, |parts| {
+        refused_at_the_provider(parts, ProblemCode::Replayed);
+    }),
     ("another outcome and purpose", true, |parts| {
         parts.records[1].outcome = "odd \u{7f}\u{1}\"\\\n§".to_owned();
         parts.records[1].purpose = Some("another".to_owned());
