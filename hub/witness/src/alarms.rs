@@ -121,12 +121,15 @@ impl Alarms {
             name_both(&alarm);
             return Ok(None);
         }
-        if let Err(error) = replace_durably(&alarm.file, alarm.split_view.to_text().as_bytes()) {
+        let stored = replace_durably(&alarm.file, alarm.split_view.to_text().as_bytes());
+        if let Err(error) = &stored {
             let file = alarm.file.display();
             tracing::error!(%error, %file, "an alarm cannot be stored; check disk and owner");
         }
         let doubt = gives_way.map(|place| list.remove(place));
-        if let Some(doubt) = doubt.filter(|doubt| doubt.file != alarm.file) {
+        // Until the proof is on the disk, the doubt stays there.
+        let doubt = doubt.filter(|doubt| stored.is_ok() && doubt.file != alarm.file);
+        if let Some(doubt) = doubt {
             // One that stays is read again at the next start, and counts.
             let _ = fs::remove_file(&doubt.file);
         }

@@ -81,6 +81,33 @@ fn what_is_proved_takes_the_place_of_a_doubt() {
 }
 
 #[test]
+fn a_doubt_stays_on_the_disk_until_the_proof_is_there() {
+    let log = PaperLog::new();
+    let doubt = |size: u16| {
+        let at = |size| log.sign(&leaves(size, size, 0)).to_string();
+        SplitView::new(at(3), at(size), &[])
+    };
+    let raise_all = |dir: &Path| {
+        let store = alarms(dir);
+        for size in 5..40 {
+            store.raise(doubt(size), log.key.verifier()).unwrap();
+        }
+        store.raise(split(&log, 7), log.key.verifier()).unwrap().unwrap().file
+    };
+    let [whole, full] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let name = raise_all(whole.path()).file_name().unwrap().to_owned();
+    // A directory stands where the proof is to be written.
+    std::fs::create_dir_all(full.path().join("alarms").join(name)).unwrap();
+    raise_all(full.path());
+    let kept = |dir: &Path| {
+        let all = alarms(dir).all();
+        (all.len(), all.iter().filter(|alarm| alarm.contradiction.proved()).count())
+    };
+    assert_eq!(kept(whole.path()), (ALARMS_PER_LOG_MAX_COUNT, 1));
+    assert_eq!(kept(full.path()), (ALARMS_PER_LOG_MAX_COUNT, 0), "all doubts");
+}
+
+#[test]
 fn forked_log_fills_no_disk() {
     let (dir, log) = (tempfile::tempdir().unwrap(), PaperLog::new());
     let store = alarms(dir.path());
