@@ -3,6 +3,7 @@
 //! `/health` and `/metrics` are open; everything else needs the token of `admin.token` in the data
 //! directory. Taking evidence out is an act, and acts are records (promise P3).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -191,6 +192,7 @@ struct RecordsQuery {
     outcome: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    before: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -218,11 +220,13 @@ async fn records(
         wanted: wanted.into_iter().flatten().collect(),
         from: moment(asked.from, UnixMillis(0))?,
         to: moment(asked.to, UnixMillis(u64::MAX))?,
+        before: asked.before.unwrap_or(u64::MAX),
         limit: asked.limit.unwrap_or(100).min(RECORDS_MAX_COUNT),
     };
     let found = search.run(&hub).await?;
-    let records: Vec<Value> = found.iter().map(Found::json).collect();
-    Ok(Json(json!({ "log": hub.journal.log.origin(), "records": records })))
+    let records: Vec<Value> = found.records.iter().map(Found::json).collect();
+    let log = hub.journal.log.origin();
+    Ok(Json(json!({ "log": log, "records": records, "next": found.next })))
 }
 
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -240,11 +244,11 @@ async fn record(State(hub): State<Arc<Hub>>, UrlPath(index): UrlPath<u64>) -> Ad
 
 /// Everything about one id: an exchange (the `detail` of an error), or the caller's own `X-Road-Id`.
 async fn explain(State(hub): State<Arc<Hub>>, UrlPath(id): UrlPath<String>) -> AdminResult {
-    let mut found = search::under_id(&hub, journal::made_from(&id).unwrap_or(&id)).await?;
-    if found.is_empty() {
-        found = Search::of(Wanted::message(&hub, &id)?).run(&hub).await?;
-        found.reverse();
-    }
+    // Both, whatever is found first: anyone may claim another's X-Road-Id as the id of an exchange.
+    let exchange = search::under_id(&hub, journal::made_from(&id).unwrap_or(&id)).await?;
+    let message = Search::of(Wanted::message(&hub, &id)?).run(&hub).await?.records;
+    let both = exchange.into_iter().chain(message).map(|found| (found.index, found));
+    let found: Vec<Found> = both.collect::<BTreeMap<_, _>>().into_values().collect();
     if found.is_empty() {
         return Err(not_found(NO_EXCHANGE));
     }

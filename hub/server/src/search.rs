@@ -22,6 +22,8 @@ use crate::state::Hub;
 pub(crate) const RECORDS_MAX_COUNT: usize = 1_000;
 /// Records that one search looks at: about a second.
 const LOOKED_AT_MAX_COUNT: usize = 100_000;
+/// What finding a record's other one counts as: two searches and their reads.
+const OTHER_COUNT: usize = 10;
 
 /// A record with its place; its evidence stays in the log, a thousand of them fill the memory.
 #[derive(Clone)]
@@ -92,22 +94,35 @@ pub(crate) struct Search {
     pub(crate) from: UnixMillis,
     /// Last moment, inclusive.
     pub(crate) to: UnixMillis,
+    /// Only records before this place, where an earlier search has ended.
+    pub(crate) before: u64,
     /// Most records.
     pub(crate) limit: usize,
+}
+
+/// What a search finds.
+pub(crate) struct Page {
+    /// Newest first.
+    pub(crate) records: Vec<Found>,
+    /// Where the search goes on, if there may be more.
+    pub(crate) next: Option<u64>,
 }
 
 impl Search {
     /// Everything that says one of these values, at most [`RECORDS_MAX_COUNT`].
     pub(crate) fn of(wanted: Wanted) -> Self {
         let (from, to) = (UnixMillis(0), UnixMillis(u64::MAX));
-        Self { wanted: vec![wanted], from, to, limit: RECORDS_MAX_COUNT }
+        let (before, limit) = (u64::MAX, RECORDS_MAX_COUNT);
+        Self { wanted: vec![wanted], from, to, before, limit }
     }
 
     /// The newest records that say all that is wanted, within time and limit, newest first; and with them, whatever
     /// its time, the other record of an exchange that leaves to them what was searched for.
-    pub(crate) async fn run(self, hub: &Arc<Hub>) -> Result<Vec<Found>, Fault> {
+    pub(crate) async fn run(self, hub: &Arc<Hub>) -> Result<Page, Fault> {
         in_log(hub, move |log| {
             let mut all = self.newest(log)?;
+            let oldest = all.first_key_value().map(|(index, _)| *index);
+            let next = oldest.filter(|_| all.len() >= self.limit);
             if self.wanted.iter().any(Wanted::is_said_once) {
                 let mut others = Vec::new();
                 for found in all.values() {
@@ -115,7 +130,7 @@ impl Search {
                 }
                 all.extend(others.into_iter().map(|found| (found.index, found)));
             }
-            Ok(all.into_values().rev().collect())
+            Ok(Page { records: all.into_values().rev().collect(), next })
         })
         .await
     }
@@ -126,17 +141,18 @@ impl Search {
             None => (vec![None], self.wanted.as_slice()),
         };
         let limit = if others.is_empty() { self.limit } else { RECORDS_MAX_COUNT };
-        let all = Query { from: self.from, to: self.to, limit, ..Query::all() };
+        let within = 0..self.before;
+        let all = Query { from: self.from, to: self.to, within, limit, ..Query::all() };
         let (mut newest, mut looked_at) = (BTreeMap::new(), 0);
         for key in keys {
             let mut of_key = 0;
             for found in pages(log, Query { key, ..all.clone() }) {
                 let found = found?;
-                if looked_at == LOOKED_AT_MAX_COUNT {
+                if looked_at >= LOOKED_AT_MAX_COUNT {
                     return Err(too_many());
                 }
                 looked_at += 1;
-                if others.iter().all(|wanted| wanted.is_said_by(&found.record)) {
+                if says_all(log, &found, others, &mut looked_at)? {
                     newest.insert(found.index, found);
                     of_key += 1;
                 }
@@ -150,6 +166,23 @@ impl Search {
         }
         Ok(newest)
     }
+}
+
+/// Whether a record says all of these, with the other record of its exchange for what one leaves to the other: at the
+/// consumer's hub the request says which message it was, and the answer whom it was about.
+fn says_all(
+    log: &MessageLog,
+    found: &Found,
+    all: &[Wanted],
+    looked_at: &mut usize,
+) -> Result<bool, LogError> {
+    let unsaid: Vec<_> = all.iter().filter(|wanted| !wanted.is_said_by(&found.record)).collect();
+    if unsaid.is_empty() || !unsaid.iter().all(|wanted| wanted.is_said_once()) {
+        return Ok(unsaid.is_empty());
+    }
+    *looked_at += OTHER_COUNT;
+    let other = other_of(log, found)?;
+    Ok(other.is_some_and(|other| unsaid.iter().all(|wanted| wanted.is_said_by(&other.record))))
 }
 
 fn too_many() -> Fault {

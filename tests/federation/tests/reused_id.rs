@@ -102,6 +102,26 @@ async fn an_exchange_is_found_and_proved_among_any_number_of_claims_and_replays(
     stage.stop().await;
 }
 
+/// The call's own `X-Road-Id` is a UUID, and afterwards somebody claims it as the id of an exchange.
+#[tokio::test]
+async fn a_claim_hides_no_call_that_is_explained_by_its_message_id() {
+    let mut stage = Stage::lay_out().await.unwrap();
+    stage.federation.start_central().await.unwrap();
+    stage.federation.start_hub(PROVIDER).await.unwrap();
+    let target = format!("{PEOPLE}{PERSON}");
+    let mut real = rogue::request(Method::GET, REGISTER, &target, "").unwrap();
+    real.headers_mut().insert("x-road-id", ID.parse().unwrap());
+    let keys = stage.signing_keys(CONSUMER).unwrap();
+    rogue::sign_request(&mut real, &keys, &keys.parameters(stage.clock.now())).unwrap();
+    assert_eq!(send(&stage, &real, 1).await, 200);
+    assert_ne!(send(&stage, &request(&stage, &target, false), 1).await, 200);
+    let operator = Operator::of(stage.hub(PROVIDER).unwrap());
+    let steps = Value::Array(operator.explain(ID).await.unwrap());
+    let kinds: Vec<&str> = listed(&steps).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, ["request", "answer", "refusal"]);
+    stage.stop().await;
+}
+
 /// A source whose first answer waits until the test lets it go.
 async fn waiting() -> (Source, Sender<()>) {
     let (go, wait) = channel();

@@ -28,14 +28,20 @@ struct Found {
 
 /// What a hub finds, as it lists it.
 async fn found(hub: &RunningHub, query: &str) -> Vec<Found> {
+    page(hub, query).await.0
+}
+
+/// The same, and where the search goes on.
+async fn page(hub: &RunningHub, query: &str) -> (Vec<Found>, Option<u64>) {
     let answer = Operator::of(hub).get(&format!("/v1/records?{query}")).await.unwrap();
-    let records = answer.json().unwrap()["records"].as_array().unwrap().clone();
+    let answer = answer.json().unwrap();
+    let records = answer["records"].as_array().unwrap();
     let read = |found: &serde_json::Value| {
         let (index, record) = (found["index"].as_u64().unwrap(), &found["record"]);
         let time = UnixMillis(record["time"].as_u64().unwrap());
         Found { index, kind: record["kind"].as_str().unwrap().to_owned(), time }
     };
-    records.iter().map(read).collect()
+    (records.iter().map(read).collect(), answer["next"].as_u64())
 }
 
 fn kinds(found: &[Found]) -> Vec<&str> {
@@ -70,11 +76,26 @@ async fn answers_come_with_the_requests_that_say_whom_and_why() {
             found(hub, &format!("{about}&message=case-7")).await.is_empty(),
             "all that is asked"
         );
+        let both = format!("message=case-7&subject=41505850010012&purpose={PURPOSE}");
+        assert_eq!(found(hub, &both).await, named, "in the two records of one exchange");
+        assert!(found(hub, &format!("{both}&client=UZ/GOV/TAX/tax")).await.is_empty());
         let narrowed = format!("{about}&service={PEOPLE}&purpose={PURPOSE}&outcome=ok&limit=1");
         assert_eq!(found(hub, &narrowed).await.len(), 2);
         assert!(found(hub, &format!("{about}&client=UZ/GOV/TAX/tax")).await.is_empty());
     }
     assert!(found(provider, "subject=51505850010013").await.is_empty());
+    // Page by page everything is found once, whatever the times.
+    for (hub, query) in [(provider, about.as_str()), (consumer, "outcome=ok")] {
+        let (mut paged, mut before) = (Vec::new(), u64::MAX);
+        loop {
+            let (page, next) = page(hub, &format!("{query}&limit=1&before={before}")).await;
+            paged.extend(page);
+            let Some(next) = next else { break };
+            assert!(next < before);
+            before = next;
+        }
+        assert_eq!(paged, found(hub, query).await);
+    }
     stage.stop().await;
 }
 

@@ -74,6 +74,9 @@ pub(crate) struct Show {
     /// Not after this moment, RFC 3339.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
+    /// Only records before this place: to go on where a search ended.
+    #[arg(long, value_name = "INDEX")]
+    before: Option<u64>,
     /// At most so many, the newest. Where an exchange's other record says whom it was about, or why, that comes along.
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -128,6 +131,7 @@ impl Show {
             ("outcome", self.outcome),
             ("from", self.from),
             ("to", self.to),
+            ("before", self.before.map(|index| index.to_string())),
         ];
         for (name, value) in filters {
             if let Some(value) = value {
@@ -142,7 +146,10 @@ impl Show {
         let found = admin.json(&query).await?;
         output::print(json, &found, || {
             let records = found.get("records").and_then(Value::as_array);
-            let lines: Vec<String> = records.into_iter().flatten().map(line).collect();
+            let mut lines: Vec<String> = records.into_iter().flatten().map(line).collect();
+            if let Some(next) = found.get("next").and_then(Value::as_u64) {
+                lines.push(format!("there may be more: the same with --before {next}"));
+            }
             if lines.is_empty() { "no records".to_owned() } else { lines.join("\n") }
         })?;
         Ok(())
