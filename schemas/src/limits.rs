@@ -48,7 +48,8 @@ pub const BODY_LEAST_BYTES_PER_SECOND: u64 = 128 * 1024;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a source to answer when its service says nothing else.
 pub const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time added to the source's for the way to the provider hub and back.
+/// Time for the other hub to answer, with the way there and back and all that its source takes; no service
+/// may have more for its source.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that running exchanges get to end when a process is asked to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +61,8 @@ pub const CONFIGURATION_CATCH_UP_COUNT: u64 = 10_000;
 pub const EVIDENCE_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of a receipt (C2SP tlog-proof): a signed note of 128 KiB, a record of 64 KiB in base64, a proof of 3 KiB.
 pub const TLOG_PROOF_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of each of endpoint, grant, legal basis and purpose, which a provider's hub tells the consumer's and both record.
+pub const BASIS_TEXT_MAX_BYTES: usize = 1024;
 /// Subjects in one record; a call about more people than this is a bulk call and is refused.
 pub const SUBJECTS_MAX_COUNT: usize = 100;
 /// Bytes of one request to a witness: a signed note of 128 KiB and 63 hashes (C2SP tlog-witness).

@@ -161,6 +161,9 @@ codes! {
     /// The request's body does not follow the contract.
     InvalidRequestBody = "server.serverproxy.invalid_body", Caller, No,
         "follow the service's contract (getOpenAPI)";
+    /// The request's body did not arrive whole or in time from the consumer's hub.
+    RequestIncomplete = "server.serverproxy.missing_body", ConsumerHub, Later,
+        "look at the line between the two security servers and send the request again";
     /// The provider's hub carries as many exchanges as it can.
     ProviderOverloaded = "server.serverproxy.overloaded", ProviderHub, Later,
         "wait a moment and send the request again";

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use jsonschema::Validator;
+use schemas::limits::BASIS_TEXT_MAX_BYTES;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -230,6 +231,10 @@ impl Endpoint {
     fn compile(method: &str, path: &str, operation: &Value) -> Result<Self, ContractError> {
         let method = method.to_ascii_uppercase();
         let name = format!("{method} {path}");
+        if name.len() > BASIS_TEXT_MAX_BYTES {
+            let text = format!("a method and path are longer than {BASIS_TEXT_MAX_BYTES} bytes");
+            return Err(ContractError::Form(serde::de::Error::custom(text)));
+        }
         let operation = Operation::deserialize(operation)?;
         let locate = |text: &String| {
             SubjectLocator::parse(text).ok_or_else(|| ContractError::Subject {

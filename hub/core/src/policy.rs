@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemas::clock::UnixMillis;
 use schemas::identifier::{ServiceId, SubsystemId};
+use schemas::limits::BASIS_TEXT_MAX_BYTES;
 use serde::{Deserialize, Serialize};
 
 use crate::path::{DecodedPath, NotAPattern, PathPattern};
@@ -72,6 +73,14 @@ pub enum GrantError {
         "grant {0}: valid_from and valid_until are RFC 3339 moments, the first before the second"
     )]
     Validity(String),
+    /// A text that answers carry and records hold is too long.
+    #[error("grant {grant}: its {what} is longer than {BASIS_TEXT_MAX_BYTES} bytes")]
+    TooLong {
+        /// The grant, its beginning.
+        grant: String,
+        /// Which text.
+        what: &'static str,
+    },
     /// A limit of zero permits nothing.
     #[error("grant {0}: a limit of zero permits nothing; withdraw the grant instead")]
     Limit(String),
@@ -154,6 +163,15 @@ pub enum Refusal {
     Rate,
 }
 
+/// Whether a call counts under the grant's rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It does.
+    Take,
+    /// The same policy has counted it and is asked again.
+    Taken,
+}
+
 /// The grants of one hub, indexed once.
 #[derive(Debug, Default)]
 pub struct Policy {
@@ -188,7 +206,7 @@ impl Policy {
         Ok(Self { by_service })
     }
 
-    /// Decides one call at `now`; `in_group` asks the global configuration.
+    /// Decides one call at `now`; `in_group` asks the global configuration, `turn` says whether it counts.
     ///
     /// Cost: linear in the grants of the service.
     ///
@@ -198,6 +216,7 @@ impl Policy {
         &self,
         call: &Call<'_>,
         now: UnixMillis,
+        turn: Turn,
         in_group: impl Fn(&str, &SubsystemId) -> bool,
     ) -> Result<Permit, Refusal> {
         let mut nearest = Refusal::NoGrant;
@@ -205,7 +224,7 @@ impl Policy {
             if !live.names(call.client, &in_group) {
                 continue;
             }
-            match live.decide(call, now) {
+            match live.decide(call, now, turn) {
                 Ok(permit) => return Ok(permit),
                 Err(refusal) => nearest = nearest.max(refusal),
             }
@@ -236,6 +255,14 @@ impl Policy {
 impl LiveGrant {
     fn new(grant: &Grant) -> Result<Self, GrantError> {
         let id = || grant.id.clone();
+        let mut texts = vec![("id", &grant.id)];
+        for purpose in &grant.purposes {
+            texts.extend([("purpose", &purpose.code), ("legal basis", &purpose.legal_basis)]);
+        }
+        if let Some((what, _)) = texts.iter().find(|(_, text)| text.len() > BASIS_TEXT_MAX_BYTES) {
+            let grant = grant.id.chars().take(64).collect();
+            return Err(GrantError::TooLong { grant, what });
+        }
         if grant.client.is_some() == grant.group.is_some() {
             return Err(GrantError::Client(id()));
         }
@@ -277,7 +304,7 @@ impl LiveGrant {
             || self.grant.group.as_ref().is_some_and(|group| in_group(group, client))
     }
 
-    fn decide(&self, call: &Call<'_>, now: UnixMillis) -> Result<Permit, Refusal> {
+    fn decide(&self, call: &Call<'_>, now: UnixMillis, turn: Turn) -> Result<Permit, Refusal> {
         let covers = self
             .endpoint
             .as_ref()
@@ -300,7 +327,9 @@ impl LiveGrant {
         if self.grant.subjects_max.is_some_and(|most| call.subjects_count > most) {
             return Err(Refusal::Subjects);
         }
-        self.take_turn(now)?;
+        if turn == Turn::Take {
+            self.take_turn(now)?;
+        }
         Ok(Permit {
             grant: self.grant.id.clone(),
             purpose: granted.code.clone(),

@@ -31,6 +31,11 @@ pub enum TargetRefusal {
     /// The parts are no identifier.
     #[error("the service's identifier is malformed")]
     Identifier,
+    /// The service code looks like the number of a person.
+    #[error(
+        "a service code has at most {DIGITS_MAX_COUNT} digits in a row: a person's number stands behind it, in path or query"
+    )]
+    Digits,
     /// The path or query is too long.
     #[error("path and query are longer than {TARGET_MAX_BYTES} bytes")]
     TooLong,
@@ -57,13 +62,27 @@ impl Target {
         if identifier.split('/').count() < 5 {
             return Err(TargetRefusal::Incomplete);
         }
-        let service = identifier.parse().map_err(|_| TargetRefusal::Identifier)?;
+        let service: ServiceId = identifier.parse().map_err(|_| TargetRefusal::Identifier)?;
+        if !is_service_code(&service.code()) {
+            return Err(TargetRefusal::Digits);
+        }
         if !raw_query.is_none_or(query_is_legal) {
             return Err(TargetRefusal::Query);
         }
         let service_path_at = raw_path.len() - rest.len();
         Ok(Self { service, path: DecodedPath::parse(rest)?, service_path_at })
     }
+}
+
+/// Digits in a row that a service code may have. Numbers of people, documents and telephones have more, and a
+/// caller who forgets the service code has one in its place; records name services, and nothing is erased there.
+pub const DIGITS_MAX_COUNT: usize = 5;
+
+/// Whether a decoded service code cannot be taken for the number of a person.
+#[must_use]
+pub fn is_service_code(code: &str) -> bool {
+    code.split(|character: char| !character.is_numeric())
+        .all(|digits| digits.chars().count() <= DIGITS_MAX_COUNT)
 }
 
 /// RFC 3986 §3.4: `pchar`, `/` and `?`; every `%` begins two hexadecimal digits.
@@ -139,6 +158,12 @@ mod tests {
         assert_eq!(refusal("/r1/UZ/GOV/TAX/tax", None), TargetRefusal::Incomplete);
         assert_eq!(refusal("/r1/UZ/GOV//tax/tax", None), TargetRefusal::Identifier);
         assert_eq!(refusal("/r1/UZ/GOV/../tax/tax", None), TargetRefusal::Identifier);
+        for number in ["31505850010011", "AA1234567", "x/31505850010011", "%33%31%35%30%35%38"] {
+            let path = format!("/r1/UZ/GOV/TAX/tax/{number}/income");
+            let of_person = !number.starts_with('x');
+            let refused = Target::parse(&path, None).err();
+            assert_eq!(refused, of_person.then_some(TargetRefusal::Digits), "{number}");
+        }
         assert_eq!(refusal("/r1/UZ/GOV/TAX/tax/tax/a", Some("a=%2")), TargetRefusal::Query);
         assert_eq!(refusal("/r1/UZ/GOV/TAX/tax/tax/a", Some("a=|")), TargetRefusal::Query);
         let dots = TargetRefusal::Path(PathRefusal::DotSegment);

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use hub_core::policy::Grant;
+use hub_core::target::{DIGITS_MAX_COUNT, is_service_code};
 use schemas::identifier::{MemberId, ServerId, ServiceId, SubsystemId};
+use schemas::limits::PEER_TIMEOUT;
 use serde::{Deserialize, Serialize};
 
 use crate::retention::Retention;
@@ -192,7 +194,7 @@ pub struct Service {
     pub url: String,
     /// Contract: an OpenAPI 3.1 document; without it nothing is validated.
     pub contract: Option<PathBuf>,
-    /// Seconds that the source has to answer.
+    /// Seconds that the source has to answer, 1 to 60: the caller's hub waits no longer.
     pub timeout_seconds: Option<u64>,
     /// Set to switch the service off; the text goes to callers.
     pub disabled: Option<String>,
@@ -315,6 +317,20 @@ impl HubConfig {
             if !scheme_ok {
                 return Err(format!("service {}: url must be http://host:port[/base]", service.id));
             }
+            if !is_service_code(&service.id.code()) {
+                return Err(format!(
+                    "service {}: its code must not have more than {DIGITS_MAX_COUNT} digits in a row: \
+                     calls to it would look like calls that name a person there",
+                    service.id
+                ));
+            }
+            let longest = PEER_TIMEOUT.as_secs();
+            if service.timeout_seconds.is_some_and(|seconds| seconds == 0 || seconds > longest) {
+                return Err(format!(
+                    "service {}: timeout_seconds must be 1 to {longest}: the caller's hub waits no longer",
+                    service.id
+                ));
+            }
         }
         for grant in &self.grants {
             if !self.services.iter().any(|service| service.id == grant.service) {
@@ -379,6 +395,19 @@ mod tests {
         assert!(load(&admin).unwrap_err().contains("admin.listen"));
         let never = format!("{MINIMAL}\ntimestamp_seconds = 0");
         assert!(load(&never).unwrap_err().contains("log.timestamp_seconds"));
+        let service = |seconds: u64| {
+            load(&format!(
+                "{MINIMAL}\n[[services]]\nid = \"UZ/GOV/TAX/tax/tax\"\nurl = \"http://127.0.0.1:1\"\ntimeout_seconds = {seconds}"
+            ))
+        };
+        assert!(service(0).unwrap_err().contains("timeout_seconds must be 1 to 60"));
+        assert!(service(61).unwrap_err().contains("timeout_seconds must be 1 to 60"));
+        assert!(service(60).is_ok());
+        let number = format!(
+            "{MINIMAL}\n[[services]]\nid = \"UZ/GOV/TAX/tax/form-20260301\"\nurl = \"http://127.0.0.1:1\""
+        );
+        assert!(load(&number).unwrap_err().contains("5 digits in a row"));
+        assert!(load(&number.replace("20260301", "2026-03")).is_ok());
         let grant = format!(
             "{MINIMAL}\n[[grants]]\nid = \"g\"\nclient = \"UZ/A/B/C\"\nservice = \"UZ/GOV/TAX/tax/tax\"\npurposes = []"
         );

@@ -283,6 +283,7 @@ async fn call_about_the_person(pair: &Pair) -> Vec<Message> {
             vec![("X-Road-Client", "UZ/GOV/31505850010011/x")],
         ),
         ("GET", format!("/r1/UZ/GOV/TAX/{PINFL}/income"), vec![client]),
+        ("GET", format!("/r1/UZ/GOV/TAX/tax/{PINFL}/income"), vec![client]),
         ("GET", format!("/r1/{PINFL}/{NAME}"), vec![client]),
         ("GET", format!("/{PINFL}"), vec![client]),
     ];
@@ -292,7 +293,7 @@ async fn call_about_the_person(pair: &Pair) -> Vec<Message> {
         let request = raw::request(method, &target, &headers, body.as_bytes());
         answers.extend(pair.say(&request).await.unwrap());
     }
-    assert_eq!(answers.len(), 13);
+    assert_eq!(answers.len(), 14);
     answers
 }
 

@@ -4,18 +4,21 @@
 //! rogue with the register's keys → real provider's hub      real consumer's hub → rogue with the provider's keys
 //! ```
 
-#![allow(clippy::unwrap_used, reason = "test code outside #[test]")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code outside #[test]")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::agencies::REGISTER;
-use federation::refused::error_body;
-use federation::rogue::{self, Pause, RogueProvider};
+use federation::operator::Operator;
+use federation::refused::{Recorded, error_body};
+use federation::rogue::{self, Connection, Pause, RogueProvider};
 use federation::stage::{self, CONSUMER, FILES, PROVIDER, Stage};
 use http::Method;
+use schemas::configuration::{Anchor, Content, Group};
 use schemas::limits::{CLOCK_SKEW, MESSAGE_LIFETIME};
 use schemas::problem::ProblemCode;
+use schemas::record::Kind;
 use tokio::sync::Notify;
 
 /// Long enough for a head to arrive on loopback.
@@ -53,6 +56,71 @@ async fn who_sends_a_body_slowly_is_judged_by_what_is_in_force_when_it_is_there(
         }
     }
     assert_eq!(stage.source.calls_count(), 1, "promise P10");
+    stage.stop().await;
+}
+
+/// One call a minute is granted: the call that is judged again is the same call.
+#[tokio::test]
+async fn a_body_on_its_way_while_the_configuration_changes_is_counted_once_and_proved() {
+    let mut stage = Stage::lay_out().await.unwrap();
+    let once = |config: &mut hub_server::HubConfig| {
+        config.grants.iter_mut().for_each(|grant| grant.rate_per_minute = Some(1));
+    };
+    stage.federation.layout.edit_hub(PROVIDER, once).unwrap();
+    stage.federation.start_central().await.unwrap();
+    stage.federation.start_hub(PROVIDER).await.unwrap();
+    let mut request =
+        rogue::request(Method::POST, REGISTER, &format!("{FILES}/x"), "question").unwrap();
+    let keys = stage.signing_keys(CONSUMER).unwrap();
+    rogue::sign_request(&mut request, &keys, &keys.parameters(stage.clock.now())).unwrap();
+    let go = Arc::new(Notify::new());
+    request.extensions_mut().insert(Pause(go.clone()));
+    let mut connection = stage.connect_as(CONSUMER).await.unwrap();
+    let meanwhile = async {
+        tokio::time::sleep(ARRIVED).await;
+        // More than clocks may differ: the head's time is before the new configuration.
+        stage.clock.advance(CLOCK_SKEW + Duration::from_secs(5));
+        let another = |content: &mut Content| {
+            let (code, description) = ("nobody".to_owned(), String::new());
+            content.groups.push(Group { code, description, members: Vec::new() });
+        };
+        stage.federation.publish(another).await.unwrap();
+        go.notify_one();
+    };
+    let (answer, ()) = tokio::join!(connection.send(request), meanwhile);
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let anchor = std::fs::read_to_string(&stage.federation.layout.anchor).unwrap();
+    let anchor: Anchor = serde_json::from_str(&anchor).unwrap();
+    let exchange = answer.header("x-road-request-id").unwrap();
+    let operator = Operator::of(stage.hub(PROVIDER).unwrap());
+    let file = operator.get(&format!("/v1/evidence/{exchange}")).await.unwrap();
+    let proved = hub_core::evidence::verify(&file.body, &anchor).unwrap();
+    let kinds: Vec<Kind> = proved.records.iter().map(|(_, record)| record.kind).collect();
+    assert_eq!(kinds, [Kind::Request, Kind::Answer]);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_is_taken_off_the_hub_during_its_body_is_not_served() {
+    let stage = Stage::start().await.unwrap();
+    let mut request =
+        rogue::request(Method::POST, REGISTER, &format!("{FILES}/x"), "question").unwrap();
+    let go = Arc::new(Notify::new());
+    request.extensions_mut().insert(Pause(go.clone()));
+    let edge = stage.place(CONSUMER).unwrap().edge_plain;
+    let mut connection = Connection::plain(edge).await.unwrap();
+    let meanwhile = async {
+        tokio::time::sleep(ARRIVED).await;
+        let edit = |hub: &mut hub_server::HubConfig| hub.clients[0].plain_loopback = false;
+        stage.federation.layout.edit_hub(CONSUMER, edit).unwrap();
+        stage.hub(CONSUMER).unwrap().refresh().await.unwrap();
+        go.notify_one();
+    };
+    let (answer, ()) = tokio::join!(connection.send(request), meanwhile);
+    let code = ProblemCode::CallerNotAuthenticated;
+    stage.refused(&answer.unwrap(), code, Recorded::AtConsumer).await.unwrap();
+    assert_eq!(stage.source.calls_count(), 0, "promise P10");
     stage.stop().await;
 }
 

@@ -38,6 +38,10 @@ const ASK: Ask = Ask {
 };
 
 fn decide(policy: &Policy, ask: &Ask, now: UnixMillis) -> Result<Permit, Refusal> {
+    decide_in(policy, ask, now, Turn::Take)
+}
+
+fn decide_in(policy: &Policy, ask: &Ask, now: UnixMillis, turn: Turn) -> Result<Permit, Refusal> {
     let call = Call {
         client: &ask.client.parse().unwrap(),
         service: &"UZ/GOV/TAX/tax/tax".parse().unwrap(),
@@ -49,7 +53,7 @@ fn decide(policy: &Policy, ask: &Ask, now: UnixMillis) -> Result<Permit, Refusal
     let group = |code: &str, client: &SubsystemId| {
         code == "assessors" && client.as_str() == "UZ/GOV/NASP/branch"
     };
-    policy.decide(&call, now, group)
+    policy.decide(&call, now, turn, group)
 }
 
 fn decide_one(grant: Grant, ask: &Ask) -> Result<Permit, Refusal> {
@@ -118,6 +122,8 @@ fn rate_is_limited_over_a_minute_and_recovers() {
     let third = NOW.plus(Duration::from_secs(20));
     assert!(decide(&policy, &ASK, third).is_ok());
     assert_eq!(decide(&policy, &ASK, third), Err(Refusal::Rate));
+    let again = |times| vec![decide_in(&policy, &ASK, third, Turn::Taken).map(|_| ()); times];
+    assert_eq!(again(5), vec![Ok(()); 5], "a call that was counted is not counted again");
 }
 
 #[test]
@@ -139,6 +145,7 @@ fn another_grant_may_permit_what_the_first_refuses() {
 #[test]
 fn grants_that_cannot_be_used_are_named() {
     let refused = |grant: Grant| Policy::new(&[grant]).unwrap_err().to_string();
+    let long = GrantedPurpose { code: "x".into(), legal_basis: "§".repeat(513) };
     let cases = [
         Grant { client: None, ..grant() },
         Grant { group: Some("g".into()), ..grant() },
@@ -147,6 +154,7 @@ fn grants_that_cannot_be_used_are_named() {
         Grant { purposes: vec![], ..grant() },
         Grant { valid_from: Some("tomorrow".into()), ..grant() },
         Grant { rate_per_minute: Some(0), ..grant() },
+        Grant { purposes: vec![long], ..grant() },
     ];
     for case in cases {
         assert!(refused(case).starts_with("grant tax-1: "));

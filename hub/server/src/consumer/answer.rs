@@ -1,6 +1,7 @@
 //! The answer of an exchange: received whole, verified, recorded, and only then released.
 
 use http::HeaderMap;
+use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::SubjectLocator;
 use hub_core::path::PathPattern;
 use hub_core::signature::kept::Signed;
@@ -10,7 +11,7 @@ use hub_core::verification::{self, Grounds, ReceivedAnswer, VerifiedAnswer};
 use hub_core::{headers, strict_json};
 use hub_messagelog::{LogReceipt, PendingReceipt};
 use hyper::body::Incoming;
-use schemas::limits::BODY_MAX_BYTES;
+use schemas::limits::{BASIS_TEXT_MAX_BYTES, BODY_MAX_BYTES};
 use schemas::problem::{ErrorBody, Problem, ProblemCode};
 use schemas::record::Kind;
 
@@ -87,19 +88,32 @@ pub(super) fn verify(
 }
 
 /// What the provider's hub decided, from the signed headers of its answer.
+///
+/// # Errors
+/// [`Failure`] when they would fill the record.
 pub(super) async fn read_answer_trail(
     hub: &Hub,
     answer: &Answer,
     target: &Target,
-    request: &SignedRequest,
-    body: &Spooled,
+    (request, body): (&SignedRequest, &Spooled),
+    configuration: &ConfigurationInForce,
     trail: &mut Trail,
-) {
+) -> Result<(), Failure> {
     let text = |name| headers::single(&answer.headers, name).map(headers::decode_text);
-    trail.record.endpoint = text(headers::ENDPOINT);
-    trail.record.grant = text(headers::GRANT);
-    trail.record.legal_basis = text(headers::LEGAL_BASIS);
-    trail.record.purpose = text(headers::PURPOSE).or_else(|| trail.record.purpose.take());
+    let basis = [headers::ENDPOINT, headers::GRANT, headers::LEGAL_BASIS, headers::PURPOSE];
+    let basis = basis.map(text);
+    if basis.iter().flatten().any(|text| text.len() > BASIS_TEXT_MAX_BYTES) {
+        let text = format!(
+            "the answer names an endpoint, grant, legal basis or purpose of more than {BASIS_TEXT_MAX_BYTES} bytes"
+        );
+        return Err(own(ProblemCode::InconsistentResponse, text));
+    }
+    let [endpoint, grant, legal_basis, purpose] = basis;
+    let record = &mut trail.record;
+    (record.endpoint, record.grant, record.legal_basis) = (endpoint, grant, legal_basis);
+    // Only a code of the catalogue is recorded (promise P6).
+    let purpose = purpose.filter(|code| configuration.purpose(code).is_some());
+    record.purpose = purpose.or_else(|| record.purpose.take());
     let locators: Vec<SubjectLocator> = text(headers::SUBJECTS)
         .unwrap_or_default()
         .split(", ")
@@ -107,7 +121,7 @@ pub(super) async fn read_answer_trail(
         .collect();
     let template = trail.record.endpoint.as_deref().and_then(|e| e.split_once(' '));
     let pattern = template.and_then(|(_, template)| PathPattern::parse(template).ok());
-    let Some(pattern) = pattern.filter(|_| !locators.is_empty()) else { return };
+    let Some(pattern) = pattern.filter(|_| !locators.is_empty()) else { return Ok(()) };
     let in_body = locators.iter().any(SubjectLocator::is_in_body);
     let bytes = if in_body { body.read_whole().await.ok() } else { None };
     let json = bytes.and_then(|bytes| strict_json::parse(&bytes).ok());
@@ -116,6 +130,7 @@ pub(super) async fn read_answer_trail(
     if let Ok(subjects) = subjects::read(&locators, &places) {
         trail.record.subjects = hub.journal.pseudonyms(trail.record.time, &subjects);
     }
+    Ok(())
 }
 
 pub(super) fn record_answer(

@@ -146,6 +146,8 @@ async fn run(
     let rules =
         SpoolRules { dir: &hub.spool_dir, limit_bytes: BODY_MAX_BYTES, hashes: Hashes::Sha256 };
     let body = spool::receive(body, rules).await.map_err(|error| body_problem(&error))?;
+    // Who was taken off the hub meanwhile is not served any more.
+    authenticate(hub, caller, &parts.headers)?;
     // What is signed now is recorded under the configuration of now, and goes where that says.
     let (before, configuration) = (configuration, in_force(hub)?);
     let servers = if configuration.version() == before.version() {
@@ -176,7 +178,7 @@ async fn run(
     let answer = receive_answer(hub, answer, &trail.exchange).await?;
     let grounds = Grounds { configuration: &configuration, roots: &hub.roots, now: arrived };
     let verified = verify(&answer, &request, &target, &grounds)?;
-    read_answer_trail(hub, &answer, &target, &request, &body, trail).await;
+    read_answer_trail(hub, &answer, &target, (&request, &body), &configuration, trail).await?;
     // Both records share one sync: the request's waits for no other than the answer's.
     let answer_recorded = record_answer(hub, &answer, &verified, trail);
     request_recorded.await.map_err(|error| log_problem(&error))?;

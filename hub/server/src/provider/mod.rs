@@ -13,7 +13,7 @@ use http::Request;
 use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::headers;
-use hub_core::policy::Permit;
+use hub_core::policy::{Permit, Turn};
 use hub_core::signature::kept::Signed;
 use hub_core::signature::{Base, RequestParts};
 use hub_core::target::Target;
@@ -123,11 +123,13 @@ async fn run(
     let request = ProvenHead { parts: &parts, target: &target, verified: &verified };
     let mut request = request.receive(hub, &asked, body, &configuration, trail).await?;
     let (before, configuration) = (configuration, in_force(hub)?);
-    let is_same = configuration.version() == before.version();
-    if !is_same || !Arc::ptr_eq(&local, &hub.local.load()) {
+    let turn = if Arc::ptr_eq(&local, &hub.local.load()) { Turn::Taken } else { Turn::Take };
+    if turn == Turn::Take || configuration.version() != before.version() {
         trail.record.configuration = Some(configuration.version());
         let peer = identify(caller, &configuration)?;
-        request.judge_again(hub, &peer, &configuration, trail)?;
+        request.judge_again(hub, (&peer, turn), &configuration, trail)?;
+        // What passes is proved under the configuration of its head, whose time the record has.
+        trail.record.configuration = Some(before.version());
     }
     let receipt = request.record(hub, trail).await?;
     let answer = request.ask(hub, &asked, &receipt, &configuration).await?;

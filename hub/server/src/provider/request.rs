@@ -3,7 +3,7 @@
 use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::{Endpoint, SubjectLocator};
-use hub_core::policy::Call;
+use hub_core::policy::{Call, Turn};
 use hub_core::signature::kept::Signed;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
@@ -174,7 +174,7 @@ impl<'a> ProvenHead<'a> {
             .purpose
             .filter(|code| configuration.purpose(code).is_some())
             .map(ToOwned::to_owned);
-        permit(hub, &call, configuration, trail)
+        permit(hub, &call, Turn::Take, configuration, trail)
     }
 }
 
@@ -182,6 +182,7 @@ impl<'a> ProvenHead<'a> {
 fn permit(
     hub: &Hub,
     call: &Call<'_>,
+    turn: Turn,
     configuration: &ConfigurationInForce,
     trail: &mut Trail,
 ) -> Result<Right, Problem> {
@@ -191,7 +192,7 @@ fn permit(
         .local
         .load()
         .policy
-        .decide(call, hub.clock.now(), in_group)
+        .decide(call, hub.clock.now(), turn, in_group)
         .map_err(|refusal| denied(format!("the call is not permitted: {refusal}")))?;
     if configuration.purpose(permit.purpose()).is_none() {
         return Err(denied("the purpose is not in the purpose catalogue any more".into()));
@@ -206,7 +207,7 @@ pub(super) fn body_problem(error: &SpoolError) -> Problem {
     let code = match error {
         SpoolError::TooLarge(_) => ProblemCode::InvalidRequestBody,
         SpoolError::Incomplete(_) | SpoolError::Idle(_) | SpoolError::Slow { .. } => {
-            ProblemCode::RequestSignature
+            ProblemCode::RequestIncomplete
         }
         SpoolError::Disk(_) => ProblemCode::ProviderInternal,
     };
@@ -219,7 +220,7 @@ impl Permitted<'_> {
     pub(super) fn judge_again(
         &mut self,
         hub: &Hub,
-        peer: &RegisteredPeer,
+        (peer, turn): (&RegisteredPeer, Turn),
         configuration: &ConfigurationInForce,
         trail: &mut Trail,
     ) -> Result<(), Problem> {
@@ -234,7 +235,7 @@ impl Permitted<'_> {
             purpose: headers::single(&self.parts.headers, headers::PURPOSE),
             subjects_count: self.subjects_count,
         };
-        self.right = permit(hub, &call, configuration, trail)?;
+        self.right = permit(hub, &call, turn, configuration, trail)?;
         Ok(())
     }
 

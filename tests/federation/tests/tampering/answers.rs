@@ -147,6 +147,16 @@ const CASES: &[Case] = &[
         ProblemCode::InconsistentResponse,
     ),
     (
+        "names a grant of more than a grant may have",
+        |h, q, a| before(h, q, a, |a| set(a, "koprik-grant", &"g".repeat(1_025))),
+        ProblemCode::InconsistentResponse,
+    ),
+    (
+        "fills the record",
+        |h, q, a| before(h, q, a, |a| set(a, "koprik-legal-basis", &"\"".repeat(33_000))),
+        ProblemCode::InconsistentResponse,
+    ),
+    (
         "stale",
         |h, q, a| h.signed_at(h.now.minus(Duration::from_secs(66)), q, a),
         ProblemCode::AnswerSignature,
