@@ -22,6 +22,9 @@ pub enum ContractError {
     /// The document is not of the expected form.
     #[error("the contract is not an OpenAPI 3.1 document: {0}")]
     Form(#[from] serde_json::Error),
+    /// A method and path are longer than a record holds.
+    #[error("`{0}…` of the contract: a method and path may be {BASIS_TEXT_MAX_BYTES} bytes long")]
+    Endpoint(String),
     /// A path is no pattern.
     #[error("path of the contract: {0}")]
     Path(#[from] NotAPattern),
@@ -232,8 +235,7 @@ impl Endpoint {
         let method = method.to_ascii_uppercase();
         let name = format!("{method} {path}");
         if name.len() > BASIS_TEXT_MAX_BYTES {
-            let text = format!("a method and path are longer than {BASIS_TEXT_MAX_BYTES} bytes");
-            return Err(ContractError::Form(serde::de::Error::custom(text)));
+            return Err(ContractError::Endpoint(name.chars().take(64).collect()));
         }
         let operation = Operation::deserialize(operation)?;
         let locate = |text: &String| {

@@ -163,15 +163,6 @@ pub enum Refusal {
     Rate,
 }
 
-/// Whether a call counts under the grant's rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It does.
-    Take,
-    /// The same policy has counted it and is asked again.
-    Taken,
-}
-
 /// The grants of one hub, indexed once.
 #[derive(Debug, Default)]
 pub struct Policy {
@@ -206,7 +197,8 @@ impl Policy {
         Ok(Self { by_service })
     }
 
-    /// Decides one call at `now`; `in_group` asks the global configuration, `turn` says whether it counts.
+    /// Decides one call at `now`; `in_group` asks the global configuration. A call that is judged again comes with
+    /// the grant under which this policy has `counted` it: that one is asked first, and counts it no more.
     ///
     /// Cost: linear in the grants of the service.
     ///
@@ -216,15 +208,18 @@ impl Policy {
         &self,
         call: &Call<'_>,
         now: UnixMillis,
-        turn: Turn,
+        counted: Option<&str>,
         in_group: impl Fn(&str, &SubsystemId) -> bool,
     ) -> Result<Permit, Refusal> {
         let mut nearest = Refusal::NoGrant;
-        for live in self.by_service.get(call.service).into_iter().flatten() {
+        let grants = || self.by_service.get(call.service).into_iter().flatten();
+        let has_counted = |live: &&LiveGrant| counted == Some(live.grant.id.as_str());
+        let others = grants().filter(|live| !has_counted(live));
+        for live in grants().filter(has_counted).chain(others) {
             if !live.names(call.client, &in_group) {
                 continue;
             }
-            match live.decide(call, now, turn) {
+            match live.decide(call, now, has_counted(&live)) {
                 Ok(permit) => return Ok(permit),
                 Err(refusal) => nearest = nearest.max(refusal),
             }
@@ -304,7 +299,12 @@ impl LiveGrant {
             || self.grant.group.as_ref().is_some_and(|group| in_group(group, client))
     }
 
-    fn decide(&self, call: &Call<'_>, now: UnixMillis, turn: Turn) -> Result<Permit, Refusal> {
+    fn decide(
+        &self,
+        call: &Call<'_>,
+        now: UnixMillis,
+        has_counted: bool,
+    ) -> Result<Permit, Refusal> {
         let covers = self
             .endpoint
             .as_ref()
@@ -327,7 +327,7 @@ impl LiveGrant {
         if self.grant.subjects_max.is_some_and(|most| call.subjects_count > most) {
             return Err(Refusal::Subjects);
         }
-        if turn == Turn::Take {
+        if !has_counted {
             self.take_turn(now)?;
         }
         Ok(Permit {

@@ -292,15 +292,7 @@ fn read_frame(place: &Place, index: u64) -> io::Result<Option<Frame>> {
 }
 
 fn find_frame(place: &Place, index: u64) -> io::Result<Option<Frame>> {
-    let offset = match place.offset {
-        Some(offset) => offset,
-        None => {
-            let mut bytes = [0; 4];
-            let at = u64::try_from(place.position).unwrap_or(u64::MAX).saturating_mul(4);
-            File::open(place.path.with_extension("off"))?.read_exact_at(&mut bytes, at)?;
-            u32::from_le_bytes(bytes)
-        }
-    };
+    let Some(offset) = place.offset.or_else(|| told_offset(place)) else { return Ok(None) };
     let file = File::open(&place.path)?;
     let mut head = [0; HEADER_BYTES];
     file.read_exact_at(&mut head, u64::from(offset))?;
@@ -311,6 +303,16 @@ fn find_frame(place: &Place, index: u64) -> io::Result<Option<Frame>> {
     let payload_at = u64::from(offset) + u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
     file.read_exact_at(&mut payload, payload_at)?;
     Ok(header.open(&Bytes::from(payload)))
+}
+
+/// Where the segment's offset file says that a record lies. It is derived: whatever keeps it from being read, the
+/// segment tells the same.
+fn told_offset(place: &Place) -> Option<u32> {
+    let mut bytes = [0; 4];
+    let at = u64::try_from(place.position).ok()?.checked_mul(4)?;
+    let file = File::open(place.path.with_extension("off")).ok()?;
+    file.read_exact_at(&mut bytes, at).ok()?;
+    Some(u32::from_le_bytes(bytes))
 }
 
 /// Derived, so a failure costs a scan later and is only logged.

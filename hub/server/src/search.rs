@@ -79,10 +79,22 @@ impl Wanted {
         })
     }
 
-    /// Whether one record of an exchange says it, and the other leaves it to that one.
-    fn is_said_once(&self) -> bool {
-        let said_once = [IndexKind::Request, IndexKind::Subject, IndexKind::Purpose];
-        self.0.iter().any(|key| said_once.contains(&key.kind))
+    /// Whether one record of an exchange may leave it to the other.
+    fn may_be_left_out(&self) -> bool {
+        let kinds = [IndexKind::Request, IndexKind::Subject, IndexKind::Purpose];
+        self.0.iter().any(|key| kinds.contains(&key.kind))
+    }
+
+    /// Whether the record says nothing of the kind and leaves that to the other one of its exchange.
+    fn is_left_out_by(&self, record: &Record) -> bool {
+        self.0.iter().any(|key| match key.kind {
+            IndexKind::Request => record.message.is_none(),
+            IndexKind::Subject => record.subjects.is_empty(),
+            IndexKind::Purpose => record.purpose.is_none(),
+            IndexKind::Exchange | IndexKind::Client | IndexKind::Service | IndexKind::Outcome => {
+                false
+            }
+        })
     }
 }
 
@@ -123,16 +135,28 @@ impl Search {
             let mut all = self.newest(log)?;
             let oldest = all.first_key_value().map(|(index, _)| *index);
             let next = oldest.filter(|_| all.len() >= self.limit);
-            if self.wanted.iter().any(Wanted::is_said_once) {
-                let mut others = Vec::new();
-                for found in all.values() {
-                    others.extend(other_of(log, found)?);
-                }
-                all.extend(others.into_iter().map(|found| (found.index, found)));
+            let mut others = Vec::new();
+            let may_bring = self.wanted.iter().any(Wanted::may_be_left_out);
+            for found in all.values().filter(|_| may_bring) {
+                let other = other_of(log, found)?;
+                others.extend(other.filter(|other| self.brings(&found.record, &other.record)));
             }
+            all.extend(others.into_iter().map(|found| (found.index, found)));
             Ok(Page { records: all.into_values().rev().collect(), next })
         })
         .await
+    }
+
+    /// Whether a record that is found brings the other one of its exchange, which is not found itself.
+    fn brings(&self, found: &Record, other: &Record) -> bool {
+        let leaves = |wanted: &Wanted| wanted.is_left_out_by(other) && wanted.is_said_by(found);
+        // By the first a record is found that says it itself.
+        let says = |(nth, wanted): (usize, &Wanted)| {
+            wanted.is_said_by(other) || (nth > 0 && leaves(wanted))
+        };
+        let in_time = (self.from..=self.to).contains(&other.time);
+        let is_found = in_time && self.wanted.iter().enumerate().all(says);
+        !is_found && self.wanted.iter().any(leaves)
     }
 
     fn newest(&self, log: &MessageLog) -> Result<BTreeMap<u64, Found>, Fault> {
@@ -177,7 +201,7 @@ fn says_all(
     looked_at: &mut usize,
 ) -> Result<bool, LogError> {
     let unsaid: Vec<_> = all.iter().filter(|wanted| !wanted.is_said_by(&found.record)).collect();
-    if unsaid.is_empty() || !unsaid.iter().all(|wanted| wanted.is_said_once()) {
+    if unsaid.is_empty() || !unsaid.iter().all(|wanted| wanted.is_left_out_by(&found.record)) {
         return Ok(unsaid.is_empty());
     }
     *looked_at += OTHER_COUNT;
@@ -187,7 +211,8 @@ fn says_all(
 
 fn too_many() -> Fault {
     let text = format!(
-        "own hub: more than {LOOKED_AT_MAX_COUNT} records to look at; ask for a shorter time (from, to)"
+        "own hub: more to look at than one search may, {LOOKED_AT_MAX_COUNT} records (one whose exchange's other \
+         record says what is asked counts as {OTHER_COUNT}); ask for a shorter time (from, to)"
     );
     Fault(StatusCode::BAD_REQUEST, text)
 }

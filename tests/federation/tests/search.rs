@@ -8,12 +8,13 @@
 
 use std::time::Duration;
 
-use federation::agencies::PURPOSE;
+use federation::agencies::{PURPOSE, REGISTER as CLIENT};
 use federation::operator::Operator;
 use federation::source::{self, Source};
 use federation::stage::{CONSUMER, PEOPLE, PROVIDER, Stage};
 use federation::{Pair, pair};
 use http::{HeaderValue, Method};
+use hub_server::HubConfig;
 use hub_server::hub::RunningHub;
 use schemas::clock::UnixMillis;
 
@@ -84,8 +85,22 @@ async fn answers_come_with_the_requests_that_say_whom_and_why() {
         assert!(found(hub, &format!("{about}&client=UZ/GOV/TAX/tax")).await.is_empty());
     }
     assert!(found(provider, "subject=51505850010013").await.is_empty());
+    // Refused after its request was a record: both say whom and why.
+    let nobody = |config: &mut HubConfig| {
+        config.services.iter_mut().for_each(|service| service.url = "http://127.0.0.1:9".into());
+    };
+    stage.reconfigure(nobody).await.unwrap();
+    assert_eq!(stage.ask().await.unwrap().status, 500);
+    let refused = found(provider, &about).await;
+    assert_eq!(kinds(&refused[..3]), ["refusal", "request", "answer"]);
     // Page by page everything is found once, whatever the times.
-    for (hub, query) in [(provider, about.as_str()), (consumer, "outcome=ok")] {
+    let why = format!("purpose={PURPOSE}");
+    let asked_why = format!("client={CLIENT}&{why}");
+    let mut queries = Vec::new();
+    for hub in [consumer, provider] {
+        queries.extend([about.as_str(), &why, &asked_why, "outcome=ok"].map(|query| (hub, query)));
+    }
+    for (hub, query) in queries {
         let (mut paged, mut before) = (Vec::new(), u64::MAX);
         loop {
             let (page, next) = page(hub, &format!("{query}&limit=1&before={before}")).await;

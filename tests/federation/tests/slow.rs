@@ -13,7 +13,7 @@ use federation::agencies::REGISTER;
 use federation::operator::Operator;
 use federation::refused::{Recorded, error_body};
 use federation::rogue::{self, Connection, Pause, RogueProvider};
-use federation::stage::{self, CONSUMER, FILES, PROVIDER, Stage};
+use federation::stage::{self, CONSUMER, FILES, PEOPLE, PROVIDER, Stage};
 use http::Method;
 use schemas::configuration::{Anchor, Content, Group};
 use schemas::limits::{CLOCK_SKEW, MESSAGE_LIFETIME};
@@ -98,6 +98,33 @@ async fn a_body_on_its_way_while_the_configuration_changes_is_counted_once_and_p
     let proved = hub_core::evidence::verify(&file.body, &anchor).unwrap();
     let kinds: Vec<Kind> = proved.records.iter().map(|(_, record)| record.kind).collect();
     assert_eq!(kinds, [Kind::Request, Kind::Answer]);
+    stage.stop().await;
+}
+
+/// The body names the people, so the call is permitted only when it is there: by the grants of that moment.
+#[tokio::test]
+async fn a_body_that_names_the_people_is_counted_once_though_the_grants_are_read_again() {
+    let stage = Stage::start_with(|config| {
+        config.grants.iter_mut().for_each(|grant| grant.rate_per_minute = Some(1));
+    });
+    let stage = stage.await.unwrap();
+    let people = serde_json::json!({"pinfls": ["31505850010011"]}).to_string();
+    let mut request =
+        rogue::request(Method::POST, REGISTER, &format!("{PEOPLE}/people"), people).unwrap();
+    let keys = stage.signing_keys(CONSUMER).unwrap();
+    rogue::sign_request(&mut request, &keys, &keys.parameters(stage.clock.now())).unwrap();
+    let go = Arc::new(Notify::new());
+    request.extensions_mut().insert(Pause(go.clone()));
+    let mut connection = stage.connect_as(CONSUMER).await.unwrap();
+    let meanwhile = async {
+        tokio::time::sleep(ARRIVED).await;
+        let unused = stage::grant("unused", FILES).unwrap();
+        stage.reconfigure(|config| config.grants.push(unused)).await.unwrap();
+        go.notify_one();
+    };
+    let (answer, ()) = tokio::join!(connection.send(request), meanwhile);
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     stage.stop().await;
 }
 

@@ -38,10 +38,15 @@ const ASK: Ask = Ask {
 };
 
 fn decide(policy: &Policy, ask: &Ask, now: UnixMillis) -> Result<Permit, Refusal> {
-    decide_in(policy, ask, now, Turn::Take)
+    decide_in(policy, ask, now, None)
 }
 
-fn decide_in(policy: &Policy, ask: &Ask, now: UnixMillis, turn: Turn) -> Result<Permit, Refusal> {
+fn decide_in(
+    policy: &Policy,
+    ask: &Ask,
+    now: UnixMillis,
+    counted: Option<&str>,
+) -> Result<Permit, Refusal> {
     let call = Call {
         client: &ask.client.parse().unwrap(),
         service: &"UZ/GOV/TAX/tax/tax".parse().unwrap(),
@@ -53,7 +58,7 @@ fn decide_in(policy: &Policy, ask: &Ask, now: UnixMillis, turn: Turn) -> Result<
     let group = |code: &str, client: &SubsystemId| {
         code == "assessors" && client.as_str() == "UZ/GOV/NASP/branch"
     };
-    policy.decide(&call, now, turn, group)
+    policy.decide(&call, now, counted, group)
 }
 
 fn decide_one(grant: Grant, ask: &Ask) -> Result<Permit, Refusal> {
@@ -122,8 +127,19 @@ fn rate_is_limited_over_a_minute_and_recovers() {
     let third = NOW.plus(Duration::from_secs(20));
     assert!(decide(&policy, &ASK, third).is_ok());
     assert_eq!(decide(&policy, &ASK, third), Err(Refusal::Rate));
-    let again = |times| vec![decide_in(&policy, &ASK, third, Turn::Taken).map(|_| ()); times];
-    assert_eq!(again(5), vec![Ok(()); 5], "a call that was counted is not counted again");
+}
+
+#[test]
+fn call_that_is_judged_again_stays_with_the_grant_that_has_counted_it() {
+    let once = |id: &str| Grant { id: id.into(), rate_per_minute: Some(1), ..grant() };
+    let policy = Policy::new(&[once("first"), once("second")]).unwrap();
+    let grant = |counted| decide_in(&policy, &ASK, NOW, counted).map(|permit| permit.grant);
+    assert_eq!([grant(None), grant(None)], [Ok("first".into()), Ok("second".into())]);
+    for _ in 0..3 {
+        assert_eq!(grant(Some("second")), Ok("second".into()));
+    }
+    assert_eq!(grant(None), Err(Refusal::Rate));
+    assert_eq!(grant(Some("withdrawn")), Err(Refusal::Rate), "another grant counts it anew");
 }
 
 #[test]

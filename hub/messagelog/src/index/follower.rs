@@ -52,6 +52,8 @@ pub(crate) struct Indexer {
     /// `None` while the index could not be made; tried again.
     store: Option<Store>,
     indexed: watch::Sender<u64>,
+    /// The most that `indexed` ever said: who has read it there finds all records before.
+    promised: u64,
     /// Since the index, or a record for it, could last not be read or written.
     rests: Option<Stopwatch>,
     /// A record that is damaged: what follows it is not indexed, and no answer is whole.
@@ -63,8 +65,9 @@ impl Indexer {
     pub(crate) fn open(options: IndexOptions, segments: Arc<Segments>) -> Self {
         let indexed = watch::Sender::new(0);
         let records = segments.reader(0);
-        let (store, rests, stuck) = (None, None, None);
-        let mut indexer = Self { options, segments, records, store, indexed, rests, stuck };
+        let (promised, store, rests, stuck) = (0, None, None, None);
+        let mut indexer =
+            Self { options, segments, records, store, indexed, promised, rests, stuck };
         indexer.open_store();
         indexer
     }
@@ -132,6 +135,11 @@ impl Indexer {
         // is why. Nobody waits for what does not come.
         let waits = self.rests.is_none() && self.stuck.is_none();
         let reached = if waits { self.records.position() } else { self.segments.size() };
+        self.tell(reached);
+    }
+
+    fn tell(&mut self, reached: u64) {
+        self.promised = self.promised.max(reached);
         self.indexed.send_replace(reached);
     }
 
@@ -172,7 +180,7 @@ impl Indexer {
             return Err(failure.clone());
         }
         match self.store.as_ref().map(|store| store.find(query)) {
-            Some(Ok(found)) if self.rests.is_none() => Ok(found),
+            Some(Ok(found)) if self.records.position() >= self.promised => Ok(found),
             Some(Ok(found)) => self.find_in_records(query, found, self.records.position()),
             Some(Err(fault)) => {
                 self.bear(&fault);
@@ -219,8 +227,9 @@ impl Indexer {
     fn open_store(&mut self) {
         match self.try_open() {
             Ok(store) => match self.position_in(&store) {
-                Some(position) => self.follow(store, position),
-                None => self.make_again(&IndexFault::Unreadable),
+                Ok(Some(position)) => self.follow(store, position),
+                Ok(None) => self.make_again(&IndexFault::Unreadable),
+                Err(fault) => self.bear(&fault),
             },
             Err(fault) => self.bear(&fault),
         }
@@ -231,17 +240,21 @@ impl Indexer {
     }
 
     /// Where to go on in an index; `None` when it is ahead of the log or of another one.
-    fn position_in(&self, store: &Store) -> Option<u64> {
-        let Some(Watermark { count, last }) = store.watermark() else { return Some(0) };
-        let record = count.checked_sub(1).and_then(|last| self.segments.read(last).ok());
-        record.filter(|record| leaf_hash(&record.leaf) == last).map(|_| count)
+    fn position_in(&self, store: &Store) -> Result<Option<u64>, IndexFault> {
+        let Some(Watermark { count, last }) = store.watermark() else { return Ok(Some(0)) };
+        let Some(newest) = count.checked_sub(1) else { return Ok(None) };
+        match self.segments.read(newest) {
+            Ok(record) => Ok(Some(count).filter(|_| leaf_hash(&record.leaf) == last)),
+            Err(LogError::NoSuchRecord { .. } | LogError::Corrupt { .. }) => Ok(None),
+            Err(failure) => Err(IndexFault::NotRead(failure)),
+        }
     }
 
     fn follow(&mut self, store: Store, position: u64) {
         self.store = Some(store);
         self.rests = None;
         self.records = self.segments.reader(position);
-        self.indexed.send_replace(position);
+        self.tell(position);
     }
 
     /// Moves the index aside, where it can be looked at, and begins a new one.

@@ -11,7 +11,9 @@ use schemas::tlog::merkle::leaf_hash;
 
 use super::{START, append, copy_dir, open, options};
 use crate::disk::{Disk, OsDisk};
+use crate::index::follower::{IndexOptions, Indexer};
 use crate::index::store::{IndexFault, Store};
+use crate::segments::{Segments, Tail};
 use crate::{IndexKey, IndexKeys, IndexKind, LogError, MessageLog, Order, Query};
 
 async fn indexed(dir: &Path, records: u64) -> MessageLog {
@@ -308,6 +310,82 @@ async fn while_an_index_cannot_be_written_queries_read_the_records_and_it_goes_o
     wait_until(|| files(dir.path()) == 5).await;
     all();
     assert!(!dir.path().join("index.damaged").exists());
+}
+
+#[tokio::test]
+async fn who_was_told_that_all_is_indexed_finds_all_while_the_index_catches_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = indexed(dir.path(), 20).await;
+    let taken = dir.path().join("index/00000000000000000016-8.tmp");
+    fs::create_dir(&taken).unwrap();
+    // More than one batch behind.
+    let count = 8 * 1024;
+    for from in (20..count).step_by(1024) {
+        append(&log, from..(from + 1024).min(count)).await;
+    }
+    log.wait_indexed(count - 1).await.unwrap();
+    fs::remove_dir(&taken).unwrap();
+    let all_indexed = || files(dir.path()) > 4;
+    let watch = Clock::machine().stopwatch();
+    let mut looks_after = 0;
+    while looks_after < 20 {
+        let newest = log.find(&Query { limit: 1, ..Query::all() }).unwrap();
+        assert_eq!(newest, [count - 1]);
+        looks_after += u32::from(all_indexed());
+        assert!(watch.elapsed() < Duration::from_secs(20), "the index does not go on");
+    }
+}
+
+#[tokio::test]
+async fn an_index_whose_last_record_cannot_be_read_for_a_moment_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = options(dir.path());
+    small.limits.segment_bytes = 4000;
+    let log = MessageLog::open(small).unwrap();
+    for from in (0..100).step_by(10) {
+        append(&log, from..from + 10).await;
+    }
+    log.wait_indexed(99).await.unwrap();
+    log.close().await;
+    drop(log);
+    // Of the index there are two files, so it ends in a sealed segment: record 15.
+    let list = |folder: &str| {
+        let files = fs::read_dir(dir.path().join(folder)).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    for run in list("index").split_off(2) {
+        fs::remove_file(run).unwrap();
+    }
+    let mut sealed = list("segments");
+    sealed.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    let firsts = sealed.iter().map(|path| path.file_stem().unwrap().to_str().unwrap());
+    let mut firsts: Vec<u64> = firsts.map(|first| first.parse().unwrap()).collect();
+    let tail = Tail { first: firsts.pop().unwrap(), offsets: Vec::new() };
+    assert!(tail.first > 15);
+    let segments =
+        Arc::new(Segments::new(dir.path().join("segments"), os_disk(), firsts.clone(), tail));
+    let opened = || {
+        let options = IndexOptions {
+            dir: dir.path().join("index"),
+            disk: os_disk(),
+            block_count: 8,
+            keys_of: options(dir.path()).index_keys,
+            clock: Clock::machine(),
+        };
+        *Indexer::open(options, segments.clone()).watch().borrow()
+    };
+    let holds_it = firsts.partition_point(|first| *first <= 15) - 1;
+    let aside = sealed[holds_it].with_extension("aside");
+    fs::rename(&sealed[holds_it], &aside).unwrap();
+    // A directory is there and cannot be read, as a file when no descriptor is free.
+    fs::create_dir(&sealed[holds_it]).unwrap();
+    assert_eq!(opened(), 0);
+    assert!(!dir.path().join("index.damaged").exists());
+    fs::remove_dir(&sealed[holds_it]).unwrap();
+    fs::rename(&aside, &sealed[holds_it]).unwrap();
+    assert_eq!(opened(), 16);
 }
 
 #[tokio::test]

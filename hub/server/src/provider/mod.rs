@@ -13,7 +13,7 @@ use http::Request;
 use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::headers;
-use hub_core::policy::{Permit, Turn};
+use hub_core::policy::Permit;
 use hub_core::signature::kept::Signed;
 use hub_core::signature::{Base, RequestParts};
 use hub_core::target::Target;
@@ -28,7 +28,7 @@ use self::answer::{answer_headers, record_answer, release, sign_answer};
 use self::request::ProvenHead;
 use crate::journal::Kept;
 use crate::listener::Caller;
-use crate::local::LocalService;
+use crate::local::{Local, LocalService};
 use crate::metadata::Metadata;
 use crate::reply::{Reply, problem_reply};
 use crate::state::Hub;
@@ -97,8 +97,14 @@ enum Asked {
 
 /// Why a request may be answered: a grant, or a metadata service that everyone may ask.
 enum Right {
-    Granted(Permit),
+    Granted(Granted),
     Open,
+}
+
+/// A permit, and the configuration whose grant has counted the call.
+struct Granted {
+    permit: Permit,
+    by: Arc<Local>,
 }
 
 async fn run(
@@ -123,11 +129,11 @@ async fn run(
     let request = ProvenHead { parts: &parts, target: &target, verified: &verified };
     let mut request = request.receive(hub, &asked, body, &configuration, trail).await?;
     let (before, configuration) = (configuration, in_force(hub)?);
-    let turn = if Arc::ptr_eq(&local, &hub.local.load()) { Turn::Taken } else { Turn::Take };
-    if turn == Turn::Take || configuration.version() != before.version() {
+    let is_same = configuration.version() == before.version();
+    if !is_same || !Arc::ptr_eq(&local, &hub.local.load()) {
         trail.record.configuration = Some(configuration.version());
         let peer = identify(caller, &configuration)?;
-        request.judge_again(hub, (&peer, turn), &configuration, trail)?;
+        request.judge_again(hub, &peer, &configuration, trail)?;
         // What passes is proved under the configuration of its head, whose time the record has.
         trail.record.configuration = Some(before.version());
     }

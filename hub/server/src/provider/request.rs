@@ -1,9 +1,11 @@
 //! The request of an exchange once its head is proven: permitted, validated, recorded, carried out.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use hub_core::configuration::ConfigurationInForce;
 use hub_core::contract::{Endpoint, SubjectLocator};
-use hub_core::policy::{Call, Turn};
+use hub_core::policy::Call;
 use hub_core::signature::kept::Signed;
 use hub_core::subjects::{self, Places};
 use hub_core::target::Target;
@@ -15,7 +17,7 @@ use schemas::limits::{BODY_MAX_BYTES, JSON_BODY_MAX_BYTES, SUBJECTS_MAX_COUNT};
 use schemas::problem::{Problem, ProblemCode};
 use serde_json::Value;
 
-use super::{Asked, Right, Trail, find, log_failed, request_parts};
+use super::{Asked, Granted, Right, Trail, find, log_failed, request_parts};
 use crate::journal::Kept;
 use crate::local::LocalService;
 use crate::metadata::{self, Metadata};
@@ -174,25 +176,25 @@ impl<'a> ProvenHead<'a> {
             .purpose
             .filter(|code| configuration.purpose(code).is_some())
             .map(ToOwned::to_owned);
-        permit(hub, &call, Turn::Take, configuration, trail)
+        permit(hub, &call, None, configuration, trail)
     }
 }
 
-/// Asks the policy, and writes into the record what it says.
+/// Asks the policy, and writes into the record what it says; `before` is what was said of this call already.
 fn permit(
     hub: &Hub,
     call: &Call<'_>,
-    turn: Turn,
+    before: Option<&Granted>,
     configuration: &ConfigurationInForce,
     trail: &mut Trail,
 ) -> Result<Right, Problem> {
     let in_group = |code: &str, client: &_| configuration.in_group(code, client);
     let denied = |text: String| Problem::new(ProblemCode::AccessDenied, text);
-    let permit = hub
-        .local
-        .load()
+    let by = hub.local.load_full();
+    let counted = before.filter(|before| Arc::ptr_eq(&before.by, &by));
+    let permit = by
         .policy
-        .decide(call, hub.clock.now(), turn, in_group)
+        .decide(call, hub.clock.now(), counted.map(|before| before.permit.grant()), in_group)
         .map_err(|refusal| denied(format!("the call is not permitted: {refusal}")))?;
     if configuration.purpose(permit.purpose()).is_none() {
         return Err(denied("the purpose is not in the purpose catalogue any more".into()));
@@ -200,7 +202,7 @@ fn permit(
     trail.record.grant = Some(permit.grant().to_owned());
     trail.record.purpose = Some(permit.purpose().to_owned());
     trail.record.legal_basis = Some(permit.legal_basis().to_owned());
-    Ok(Right::Granted(permit))
+    Ok(Right::Granted(Granted { permit, by }))
 }
 
 pub(super) fn body_problem(error: &SpoolError) -> Problem {
@@ -220,7 +222,7 @@ impl Permitted<'_> {
     pub(super) fn judge_again(
         &mut self,
         hub: &Hub,
-        (peer, turn): (&RegisteredPeer, Turn),
+        peer: &RegisteredPeer,
         configuration: &ConfigurationInForce,
         trail: &mut Trail,
     ) -> Result<(), Problem> {
@@ -235,7 +237,11 @@ impl Permitted<'_> {
             purpose: headers::single(&self.parts.headers, headers::PURPOSE),
             subjects_count: self.subjects_count,
         };
-        self.right = permit(hub, &call, turn, configuration, trail)?;
+        let before = match &self.right {
+            Right::Granted(granted) => Some(granted),
+            Right::Open => None,
+        };
+        self.right = permit(hub, &call, before, configuration, trail)?;
         Ok(())
     }
 
@@ -261,8 +267,8 @@ impl Permitted<'_> {
         let question =
             source::Question { parts: self.parts, target: self.target, body: &self.body, recorded };
         match (asked, &self.right) {
-            (Asked::Service(service), Right::Granted(permit)) => {
-                let answer = source::ask(hub, service, &question, permit).await?;
+            (Asked::Service(service), Right::Granted(granted)) => {
+                let answer = source::ask(hub, service, &question, &granted.permit).await?;
                 self.check_answer(service, &answer).await?;
                 Ok(answer)
             }
