@@ -43,6 +43,7 @@ def check_checkpoint(note, configuration):
             need(verifies(key, signature, signed.encode()), "its signature does not verify")
             fields = re.fullmatch(f"([^\n]+)\n{NUMBER}\n([^\n]+)\n", signed)
             need(fields and fields[1] == name, "it is not three lines of this log")
+            need(int(fields[2]) < 2**64, "it has more records than a log can have")
             seen = check_cosignatures(signed, lines[1:], name, configuration)
             stamped = note[:note.index("\n", len(signed) + 1) + 1].encode()
             return server, int(fields[2]), from_base64(fields[3]), seen, stamped

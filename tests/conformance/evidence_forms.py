@@ -27,6 +27,11 @@ def need(holds, reason):
         raise Refused(reason)
 
 
+def shown(text):
+    """Text of others on one line: what would move or hide what stands around it comes as its number."""
+    return "".join(sign if sign.isprintable() else f"\\u{{{ord(sign):x}}}" for sign in str(text))
+
+
 def read_json(data):
     def once(pairs):
         need(len(dict(pairs)) == len(pairs), "a field stands twice")

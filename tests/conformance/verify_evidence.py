@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from evidence_checkpoint import check_checkpoint, check_timestamp
 from evidence_forms import (NUMBER, Refused, batch_signature, canonical, content_digest, from_base64,
                             identifier, issued_by, may_sign, need, need_fields, read_json, read_note,
-                            root_through, sha256, spelled, valid_at, verifier_key, verifies)
+                            root_through, sha256, shown, spelled, valid_at, verifier_key, verifies)
 
 STEPS = {
     "form": "the file is an evidence file and has one spelling only",
@@ -214,7 +214,7 @@ def verify(data, anchor, say):
             bound = carried if name == "signature" else request.value(name)
             same = bound is not None and answer.value(name, ";req") == bound
             need(same, "the answer is bound to another request")
-        need(answer.value("@status") == str(records[1].get("status")), "the status is another")
+        need(answer.value("@status") == str(records[1]["status"]), "the status is another")
     say("agreement")
     clients = [identifier(own, 4) for own in server["clients"]]
     for record in records:
@@ -263,7 +263,7 @@ def report(path, anchor):
     for step in taken:
         print(f"  proved: {STEPS[step]}")
     for entry in read["records"]:
-        said = [str(entry["record"].get(name, "-"))
+        said = [shown(entry["record"].get(name, "-"))
                 for name in ("kind", "outcome", "time", "client", "service", "endpoint", "purpose")]
         print(f"  record {entry['index']} of {size}: {', '.join(said)}")
     by, count, quorum = seen

@@ -28,6 +28,21 @@ pub(crate) fn print(
     bytes(format!("{}\n", text.trim_end()).as_bytes())
 }
 
+/// Text of others on one line, as it shows on any terminal: what would begin a line, or move or hide what stands
+/// around it, comes as its number. Sources: ECMA-48 (control functions), UAX #9 (directional formatting).
+pub(crate) fn shown(text: &str) -> String {
+    let hidden = |sign: &char| {
+        sign.is_control()
+            || matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(sign, '\u{2066}'..='\u{2069}')
+    };
+    let spelled = |sign: char| match sign {
+        sign if hidden(&sign) => sign.escape_unicode().to_string(),
+        plain => plain.to_string(),
+    };
+    text.chars().map(spelled).collect()
+}
+
 /// Prints bytes as they are.
 ///
 /// # Errors
@@ -56,5 +71,19 @@ pub(crate) fn judged(what: &str, result: anyhow::Result<bool>) -> ExitCode {
             complain(format_args!("{what}: {error:#}"));
             ExitCode::from(NOT_JUDGED)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn text_of_others_stays_on_its_line_and_moves_nothing() {
+        let odd = "GET /a\n\ntime: existed\u{1b}[8m\u{9b}1m\u{202e}\u{2028}\u{7f}";
+        let expected =
+            "GET /a\\u{a}\\u{a}time: existed\\u{1b}[8m\\u{9b}1m\\u{202e}\\u{2028}\\u{7f}";
+        assert_eq!(shown(odd), expected);
+        assert_eq!(shown("«Oʻzbekiston» § 5 → ok"), "«Oʻzbekiston» § 5 → ok");
     }
 }

@@ -21,7 +21,7 @@ use crate::batch::VerifiedRoots;
 use crate::configuration::{ConfigurationInForce, Trusted};
 use crate::headers;
 use crate::signature::{Base, ReadBase, ReceivedSignature};
-use crate::target::Target;
+use crate::target;
 use crate::timestamp;
 use crate::verification::{self, TimesRefusal};
 use crate::witnessed::{self, Witnessed};
@@ -328,9 +328,8 @@ impl<'f> Messages<'f> {
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| refuse("the request names no client"))?;
         let path = request.base.value("@path").unwrap_or_default();
-        let query = request.base.value("@query").and_then(|query| query.strip_prefix('?'));
-        let target = Target::parse(path, query).map_err(|error| refuse(&error.to_string()))?;
-        Ok(Self { request, answer, records, client, service: target.service })
+        let service = target::service_of(path).map_err(|error| refuse(&error.to_string()))?;
+        Ok(Self { request, answer, records, client, service })
     }
 
     fn record(&self, nth: usize, step: Step) -> Result<&Record, EvidenceRefusal> {
@@ -392,7 +391,7 @@ impl<'f> Messages<'f> {
         }
         let Some(answer) = &self.answer else { return Ok(()) };
         let status = self.record(1, Step::Agreement)?.status.map(|status| status.to_string());
-        if answer.base.value("@status") != status.as_deref() {
+        if status.is_none() || answer.base.value("@status") != status.as_deref() {
             return Err(refuse("the record names another status than the answer"));
         }
         Ok(())

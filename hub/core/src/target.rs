@@ -56,13 +56,7 @@ impl Target {
         if raw_path.len() + raw_query.map_or(0, str::len) > TARGET_MAX_BYTES {
             return Err(TargetRefusal::TooLong);
         }
-        let after_version = raw_path.strip_prefix("/r1/").ok_or(TargetRefusal::Version)?;
-        let end = after_version.match_indices('/').nth(4).map_or(after_version.len(), |(at, _)| at);
-        let (identifier, rest) = after_version.split_at(end);
-        if identifier.split('/').count() < 5 {
-            return Err(TargetRefusal::Incomplete);
-        }
-        let service: ServiceId = identifier.parse().map_err(|_| TargetRefusal::Identifier)?;
+        let (service, rest) = service_and_rest(raw_path)?;
         if !is_service_code(&service.code()) {
             return Err(TargetRefusal::Digits);
         }
@@ -72,6 +66,26 @@ impl Target {
         let service_path_at = raw_path.len() - rest.len();
         Ok(Self { service, path: DecodedPath::parse(rest)?, service_path_at })
     }
+}
+
+/// The service that a raw path names, whatever else a hub asks of a path that it lets pass: for what was signed
+/// before.
+///
+/// # Errors
+/// [`TargetRefusal`] when it names none.
+pub fn service_of(raw_path: &str) -> Result<ServiceId, TargetRefusal> {
+    service_and_rest(raw_path).map(|(service, _)| service)
+}
+
+fn service_and_rest(raw_path: &str) -> Result<(ServiceId, &str), TargetRefusal> {
+    let after_version = raw_path.strip_prefix("/r1/").ok_or(TargetRefusal::Version)?;
+    let end = after_version.match_indices('/').nth(4).map_or(after_version.len(), |(at, _)| at);
+    let (identifier, rest) = after_version.split_at(end);
+    if identifier.split('/').count() < 5 {
+        return Err(TargetRefusal::Incomplete);
+    }
+    let service = identifier.parse().map_err(|_| TargetRefusal::Identifier)?;
+    Ok((service, rest))
 }
 
 /// Digits in a row that a service code may have. Numbers of people, documents and telephones have more, and a

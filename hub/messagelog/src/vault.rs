@@ -270,12 +270,15 @@ impl Vault {
         }
     }
 
-    /// The keys that are kept, by use, class and year.
+    /// The keys that are kept, by use, class and year. One whose file was removed is not used any more from now on.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn names(&self) -> Result<Vec<KeyName>, VaultError> {
-        self.list("key")
+        let mut keys = self.keys();
+        let names = self.list("key")?;
+        keys.retain(|name, _| names.contains(name));
+        Ok(names)
     }
 
     /// The key; made when it is missing.

@@ -92,8 +92,11 @@ pub(crate) async fn file(
     Ok((kind, evidence::to_text(&file)).into_response())
 }
 
-/// Stamped checkpoints that are tried: an authority may not have been listed at the exchange's time.
-const STAMPED_TRIED_COUNT: usize = 8;
+/// Stamped checkpoints that are tried: a day of them, one a minute. While the authorities of the exchange's time were
+/// away, others may have stamped that its configuration does not list.
+const STAMPED_TRIED_COUNT: usize = 1_440;
+/// Those of them after the first good one: one that is cosigned too soon follows it.
+const COSIGNED_TRIED_COUNT: usize = 8;
 
 /// The earliest stamped checkpoint that covers the record, with a token that an auditor will accept
 /// under this configuration; one that enough of its witnesses have cosigned goes before one they have not.
@@ -109,7 +112,7 @@ async fn stamped(
         return Ok(None);
     }
     blocking(move || {
-        let mut best = None;
+        let (mut best, mut good_count) = (None, 0);
         for size in store.covering(index, STAMPED_TRIED_COUNT) {
             if size > log.published_size() {
                 break;
@@ -120,10 +123,14 @@ async fn stamped(
                 continue;
             };
             let (note, enough) = witness::counted(note, policy.as_ref(), log.verifier());
+            good_count += 1;
             if enough {
                 return Ok(Some((note, token)));
             }
             best = best.or(Some((note, token)));
+            if good_count == COSIGNED_TRIED_COUNT {
+                break;
+            }
         }
         Ok(best)
     })

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hub_core::configuration::{ConfigurationInForce, WitnessPlace};
-use hub_messagelog::MessageLog;
+use hub_messagelog::{IndexKind, MessageLog};
 use hub_witness::{Alarm, Alarms, AskWitness, Asker, Gatherer, Witness};
 use hyper::body::Incoming;
 use pki::signer::NoteKey;
@@ -27,12 +27,15 @@ use schemas::record::{Kind, Record, Side};
 use schemas::tlog::policy::own_witness_name;
 use schemas::tlog::witness::{ADD_CHECKPOINT, OWN_PREFIX, WitnessAnswer};
 use schemas::tlog::{Note, NoteVerifier, WitnessPolicy};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::admin::Fault;
 use crate::config::HubConfig;
 use crate::hub::{StartError, log_origin, trust};
 use crate::listener::Caller;
 use crate::reply::{Reply, reply};
+use crate::search::{Search, Wanted};
 use crate::spool::memory_body;
 use crate::state::Hub;
 
@@ -43,7 +46,7 @@ pub(crate) struct Witnessing {
     witness: Option<Arc<Witness>>,
     pub(crate) gatherer: Gatherer,
     pub(crate) alarms: Arc<Alarms>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     central: central::Last,
     /// Seconds between two rounds.
     seconds: u64,
@@ -77,7 +80,7 @@ impl Witnessing {
             }
         };
         let gatherer = Gatherer::open(log.clone(), clock.clone(), alarms.clone());
-        let places = Semaphore::new(WITNESS_REQUESTS_MAX_COUNT);
+        let places = Arc::new(Semaphore::new(WITNESS_REQUESTS_MAX_COUNT));
         let (central, seconds) = (central::Last::default(), config.log.witness_seconds);
         Ok(Self { witness, gatherer, alarms, places, central, seconds })
     }
@@ -120,6 +123,9 @@ pub(crate) async fn serve(hub: Arc<Hub>, caller: Caller, request: Request<Incomi
 
 type Refusal = (StatusCode, &'static str);
 
+/// The outcome of an alarm's record.
+const SPLIT_VIEW: &str = "split-view";
+
 async fn judge(
     hub: &Arc<Hub>,
     caller: Caller,
@@ -134,22 +140,25 @@ async fn judge(
     let configuration = hub.in_force.load_full().ok_or(unknown)?;
     let asker = asker(&configuration, caller).ok_or(unknown)?;
     let busy = (StatusCode::SERVICE_UNAVAILABLE, "too many logs ask at once; ask again later");
-    let _place = hub.witnessing.places.try_acquire().map_err(|_| busy)?;
+    let place = hub.witnessing.places.clone().try_acquire_owned().map_err(|_| busy)?;
     let body = Limited::new(request.into_body(), WITNESS_REQUEST_MAX_BYTES).collect();
     let slow = (StatusCode::REQUEST_TIMEOUT, "the request does not arrive; send it at once");
     let body = tokio::time::timeout(BODY_IDLE_TIMEOUT, body).await.map_err(|_| slow)?;
     let large = (StatusCode::PAYLOAD_TOO_LARGE, "the request is cut or too long; send less");
     let body = body.map_err(|_| large)?.to_bytes();
-    let known = configuration.clone();
+    let (hub, runtime) = (hub.clone(), Handle::current());
+    // Goes on to its end: an asker that breaks off, and who is accused may well, takes no alarm's record along.
     let judged = tokio::task::spawn_blocking(move || {
-        witness.add_checkpoint(&body, &asker, |origin| known.log_key(origin).cloned())
+        let _place = place;
+        let key_of = |origin: &str| configuration.log_key(origin).cloned();
+        let answered = witness.add_checkpoint(&body, &asker, key_of);
+        if let Some(alarm) = &answered.alarm {
+            runtime.block_on(record(&hub, &configuration, alarm));
+        }
+        answered.answer
     });
     let failed = (StatusCode::INTERNAL_SERVER_ERROR, "it failed; its operator reads its log");
-    let answered = judged.await.map_err(|_| failed)?;
-    if let Some(alarm) = &answered.alarm {
-        record(hub, &configuration, alarm).await;
-    }
-    Ok(answered.answer)
+    judged.await.map_err(|_| failed)
 }
 
 /// The log of the calling server; `None` when no registered server calls.
@@ -167,7 +176,7 @@ async fn record(hub: &Hub, configuration: &ConfigurationInForce, alarm: &Alarm) 
     let of_log = servers.iter().find(|server| {
         server.log_key.parse::<NoteVerifier>().is_ok_and(|key| key.name() == alarm.log())
     });
-    let mut record = Record::new(Kind::Act, Side::Hub, hub.clock.now(), "split-view");
+    let mut record = Record::new(Kind::Act, Side::Hub, hub.clock.now(), SPLIT_VIEW);
     record.peer = of_log.map(|server| server.id.to_string());
     record.body = Some(Sha256::of(text.as_bytes()));
     record.body_bytes = u64::try_from(text.len()).ok();
@@ -177,14 +186,39 @@ async fn record(hub: &Hub, configuration: &ConfigurationInForce, alarm: &Alarm) 
     }
 }
 
+/// Makes records of the alarms that have none: the hub was stopped, or killed, between the two.
+async fn record_missing(
+    hub: &Arc<Hub>,
+    configuration: &ConfigurationInForce,
+    alarms: &[Alarm],
+) -> Result<(), Fault> {
+    if alarms.is_empty() {
+        return Ok(());
+    }
+    let outcome = Wanted::value(IndexKind::Outcome, SPLIT_VIEW.to_owned());
+    let recorded = Search::of(outcome).run(hub).await?.records;
+    for alarm in alarms {
+        let digest = Some(Sha256::of(alarm.split_view.to_text().as_bytes()));
+        if !recorded.iter().any(|found| found.record.body == digest) {
+            record(hub, configuration, alarm).await;
+        }
+    }
+    Ok(())
+}
+
 /// Shows the newest checkpoint to the witnesses, and looks at that of the central server, at each interval until told
 /// to stop.
 pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
+    let mut found_at_start = hub.witnessing.alarms.all();
     let rounds = async {
         loop {
             // First a pause: a hub that starts has exchanges to carry.
             tokio::time::sleep(Duration::from_secs(hub.witnessing.seconds)).await;
             if let Some(configuration) = hub.in_force.load_full() {
+                match record_missing(&hub, &configuration, &found_at_start).await {
+                    Ok(()) => found_at_start.clear(),
+                    Err(fault) => tracing::error!(cause = fault.1, "alarms may be without records"),
+                }
                 let witnesses = Witnesses { hub: &hub, configuration: &configuration };
                 let own = hub.witnessing.gatherer.round(&configuration, &witnesses);
                 let (own, of_central) = tokio::join!(own, central::look(&hub, &configuration));

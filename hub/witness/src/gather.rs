@@ -335,7 +335,9 @@ impl Gatherer {
         let Some(tree) = self.state().gathering.clone() else { return };
         let (file, text) = (self.file.clone(), tree.note.to_string());
         let same = |held: &Tree| held.note == tree.note;
-        if self.state().cosigned.as_ref().is_some_and(same) {
+        let is_stored =
+            |state: &State| state.cosigned.as_ref().is_some_and(same) && state.not_stored.is_none();
+        if is_stored(&self.state()) {
             return;
         }
         let written = tokio::task::spawn_blocking(move || replace_durably(&file, text.as_bytes()));

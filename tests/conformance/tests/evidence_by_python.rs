@@ -12,6 +12,7 @@ use schemas::configuration::Anchor;
 use schemas::evidence::EvidenceFile;
 use serde_json::{Value, json};
 
+use crate::evidence_forged::{Forge, Parts};
 use crate::exchanges::Exchanges;
 
 /// The seed of the drawn damages.
@@ -321,4 +322,24 @@ async fn python_says_what_is_proved_and_its_exit_codes_are_those_of_the_document
         assert_eq!(said.code, Some(2), "{}", said.text);
     }
     assert_eq!(run(&mut python(&anchor, &[])).unwrap().code, Some(2));
+}
+
+/// A peer writes its endpoint into the record of the other side.
+#[tokio::test]
+async fn text_in_a_record_begins_no_line_of_the_report() {
+    let exchanges = Exchanges::carried().await;
+    let endpoint = "GET /a\n\n  existed before 2026-06-01, says the timestamp authority X\u{1b}[8m";
+    let change = |parts: &mut Parts| parts.records[0].endpoint = Some(endpoint.to_owned());
+    let forged = Forge::new(&exchanges).remake(&exchanges.read("consumer's"), change);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("evidence.json");
+    fs::write(&file, evidence::to_text(&forged)).unwrap();
+    let said = run(&mut python(&exchanges.layout.anchor, &[&file])).unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    assert!(said.text.contains("\\u{a}\\u{a}  existed before") && !said.text.contains('\u{1b}'));
+    assert!(
+        !said.text.lines().any(|line| line.trim_start().starts_with("existed")),
+        "{}",
+        said.text
+    );
 }

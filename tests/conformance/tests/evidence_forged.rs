@@ -31,7 +31,7 @@ use crate::exchanges::Exchanges;
 /// What the forger writes; all that follows from it is made right.
 pub(crate) struct Parts {
     pub(crate) configuration: GlobalConfiguration,
-    records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// Signature bases.
     bases: Vec<String>,
     /// Lines of the checkpoint after the root.
@@ -377,6 +377,11 @@ const RECORDS: &[(&str, bool, Change)] = &[
     ("a refusal with an answer", false, |parts| parts.records[1].kind = Kind::Refusal),
     ("an act", false, |parts| parts.records[0].kind = Kind::Act),
     ("another version of its form", false, |parts| parts.records[0].version = 2),
+    ("no status, neither in answer nor record", false, |parts| {
+        parts.records[1].status = None;
+        replace(parts, 1, "\"@status\": 200\n", "");
+        replace(parts, 1, "\"@status\" ", "");
+    }),
     ("a record long ago", false, |parts| {
         parts.records[0].time = schemas::clock::UnixMillis(1);
     }),
@@ -466,6 +471,12 @@ fn replace(parts: &mut Parts, nth: usize, from: &str, to: &str) {
     parts.bases[nth] = changed;
 }
 
+/// Gives the request's path another beginning, in the base of the request or of its answer.
+fn repath(parts: &mut Parts, nth: usize, begin: &str) {
+    let name = ["\"@path\": ", "\"@path\";req: "][nth];
+    replace(parts, nth, &format!("{name}/r1/UZ/GOV/TAX/tax/echo/"), &format!("{name}{begin}"));
+}
+
 const MESSAGES: &[(&str, bool, Change)] = &[
     ("a request signed plainly", true, |parts| {
         replace(parts, 0, batch::ALGORITHM, "ed25519");
@@ -498,6 +509,19 @@ const MESSAGES: &[(&str, bool, Change)] = &[
             "\"@path\";req: /r1/UZ/GOV/TAX/tax",
             "\"@path\";req: /r1/UZ/GOV/TAX/t%61x",
         );
+    }),
+    // Rules for calls are made and changed; what was signed under others stays proved.
+    ("a service code that no hub lets pass any more", true, |parts| {
+        let service = "UZ/GOV/TAX/tax/echo-20250101";
+        for nth in [0, 1] {
+            repath(parts, nth, &format!("/r1/{service}/"));
+            parts.records[nth].service = Some(service.to_owned());
+        }
+    }),
+    ("a path that no hub lets pass", true, |parts| {
+        for nth in [0, 1] {
+            repath(parts, nth, "/r1/UZ/GOV/TAX/tax/echo/%zz/../%2541//");
+        }
     }),
     ("another version of the protocol", false, |parts| replace(parts, 0, "/r1/", "/r2/")),
     ("a path that ends early", false, |parts| replace(parts, 0, "/tax/echo/a", "/tax")),

@@ -291,4 +291,40 @@ async fn traffic_goes_on_while_every_timestamp_authority_hangs_refuses_or_lies()
     assert_eq!(stage.verify(&file).unwrap().timestamp.unwrap().authority, "sound");
     assert_eq!(stage.warnings(CONSUMER).await, "[]");
     sound.stop().await;
+    // Where none is listed any more, none is missed.
+    stage.list(vec![stage.at("dead", dead().await)]).await;
+    stage.exchange().await;
+    warned(&stage, true).await;
+    stage.list(Vec::new()).await;
+    warned(&stage, false).await;
+}
+
+async fn warned(stage: &Stage, wanted: bool) {
+    let watch = Clock::machine().stopwatch();
+    while (stage.warnings(CONSUMER).await != "[]") != wanted {
+        assert!(watch.elapsed() < DEADLINE, "warned: {}", !wanted);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn authority_that_was_away_stamps_later_what_others_have_stamped_meanwhile() {
+    let stage = Stage::start().await;
+    let (sound, listed) = stage.authority("first").await;
+    let mut away = listed.clone();
+    away.url = stage.at("first", dead().await).url;
+    stage.list(vec![away]).await;
+    let exchange = stage.exchange().await;
+    let (other, other_listed) = stage.authority("other").await;
+    stage.list(vec![other_listed]).await;
+    for _ in 0..12 {
+        let later = stage.exchange().await;
+        stage.stamped_evidence(CONSUMER, &later).await;
+    }
+    stage.list(vec![listed]).await;
+    stage.exchange().await;
+    let file = stage.stamped_evidence(CONSUMER, &exchange).await;
+    assert_eq!(stage.verify(&file).unwrap().timestamp.unwrap().authority, "first");
+    sound.stop().await;
+    other.stop().await;
 }

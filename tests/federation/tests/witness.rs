@@ -22,13 +22,16 @@ use federation::{Federation, Options, Pair, Source, lay_out, raw};
 use hub_core::evidence::{self, Step};
 use hub_messagelog::MessageLog;
 use hub_server::RunningHub;
+use pki::signer::NoteKey;
 use schemas::clock::{Clock, Stopwatch};
 use schemas::configuration::{Anchor, Content, Witness};
 use schemas::digest::Sha256;
 use schemas::evidence::EvidenceFile;
 use schemas::limits::WITNESS_TIMEOUT;
 use schemas::record::Record;
-use schemas::tlog::{Checkpoint, Note, NoteVerifier, SplitView, WitnessVerifier};
+use schemas::tlog::{
+    Checkpoint, Note, NoteSignature, NoteSigner as _, NoteVerifier, SplitView, WitnessVerifier,
+};
 
 async fn started(edit: impl FnOnce(&mut Content)) -> (Pair, Stopwatch, tempfile::TempDir) {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::machine());
@@ -289,6 +292,43 @@ async fn log_forked_behind_its_back_is_refused_and_both_checkpoints_verify_offli
     asked(&pair).await;
     let cosigned_size = gauge(hub(&pair, PROVIDER), "koprik_cosigned_records");
     assert!(cosigned_size.await.unwrap() < first, "nothing of the second history is cosigned");
+}
+
+/// Two roots for one size, as the provider's log would sign them.
+fn two_roots(pair: &Pair) -> SplitView {
+    let key = pair.federation.layout.place(PROVIDER).unwrap().dir.join("log.key");
+    let key = NoteKey::load(log_key(pair, PROVIDER).name(), &key).unwrap();
+    let [cosigned, offered] = ["ours", "theirs"].map(|history| {
+        let (origin, root) = (key.verifier().name().to_owned(), Sha256::of(history.as_bytes()));
+        let text = Checkpoint { origin, size: 3, root }.to_string();
+        let signature = key.sign(text.as_bytes()).unwrap().to_vec();
+        let (name, id) = (key.verifier().name(), key.verifier().key_id());
+        let line = NoteSignature::new(name, id, signature).unwrap();
+        Note::new(&text, vec![line]).unwrap().to_string()
+    });
+    SplitView::new(cosigned, offered, &[])
+}
+
+#[tokio::test]
+async fn alarm_whose_record_was_cut_off_is_recorded_at_the_next_start_once() {
+    let (mut pair, watch, _dir) = started(|_| ()).await;
+    pair.federation.stop_hub(CONSUMER).await;
+    let split_view = two_roots(&pair);
+    let digest = Sha256::of(split_view.to_text().as_bytes());
+    let data = pair.federation.layout.place(CONSUMER).unwrap().dir.join("data");
+    let file = data.join(format!("witness/alarms/{:013}-{digest}.json", 1));
+    std::fs::write(file, split_view.to_text()).unwrap();
+    pair.federation.start_hub(CONSUMER).await.unwrap();
+    let act = act_about(hub(&pair, CONSUMER).log(), digest, &watch).await;
+    assert_eq!(act.peer.as_deref(), Some("UZ/GOV/TAX/hub-1"));
+    pair.federation.stop_hub(CONSUMER).await;
+    pair.federation.start_hub(CONSUMER).await.unwrap();
+    asked(&pair).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let log = hub(&pair, CONSUMER).log();
+    let leaves = (0..log.size()).map(|index| log.read(index).unwrap().leaf);
+    let records = leaves.filter_map(|leaf| Record::from_leaf(&leaf).ok());
+    assert_eq!(records.filter(|record| record.body == Some(digest)).count(), 1);
 }
 
 /// A file of the central server's log, if it is there.

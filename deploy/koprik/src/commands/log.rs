@@ -160,7 +160,8 @@ impl Show {
 pub(crate) fn line(found: &Value) -> String {
     let record = found.get("record");
     let text = |name: &str| {
-        record.and_then(|record| record.get(name)).and_then(Value::as_str).unwrap_or("-")
+        let text = record.and_then(|record| record.get(name)).and_then(Value::as_str);
+        output::shown(text.unwrap_or("-"))
     };
     format!(
         "{:>8}  {}  {:8} {:8} {}  {} → {}  {}  {}",

@@ -15,7 +15,7 @@ use schemas::tlog::Cosigned;
 use serde_json::json;
 
 use super::{receipt, split_view};
-use crate::output;
+use crate::output::{self, shown};
 
 /// A verification.
 #[derive(Debug, clap::Args)]
@@ -137,7 +137,8 @@ fn witnesses_text(cosigned: &Cosigned) -> String {
 
 /// A record in words, with its place in a log of `tree_size`.
 pub(super) fn record_text(index: u64, tree_size: u64, record: &Record) -> String {
-    let Record { kind, time, outcome, .. } = record;
+    let Record { kind, time, .. } = record;
+    let outcome = shown(&record.outcome);
     let mut text =
         format!("\nrecord {index} of {tree_size}  {kind:?} at {time}  outcome {outcome}\n");
     // An answer's record leaves to its request's what that one says.
@@ -150,7 +151,7 @@ pub(super) fn record_text(index: u64, tree_size: u64, record: &Record) -> String
     ];
     for (name, value) in said {
         if let Some(value) = value {
-            text.push_str(&format!("  {name} {value}\n"));
+            text.push_str(&format!("  {name} {}\n", shown(value)));
         }
     }
     text

@@ -62,6 +62,17 @@ fn destroying_a_pseudonym_key_breaks_the_link_to_the_person() {
 }
 
 #[test]
+fn a_removed_pseudonym_key_is_used_no_more_once_somebody_looks() {
+    let (dir, vault) = vault();
+    let before = vault.pseudonym(2026, "12345678901234").unwrap();
+    std::fs::remove_file(dir.path().join("keys/pseudonym-2026.key")).unwrap();
+    assert!(vault.pseudonyms("12345678901234").unwrap().is_empty());
+    let after = vault.pseudonym(2026, "12345678901234").unwrap();
+    assert_ne!(after, before);
+    assert_eq!(vault.pseudonyms("12345678901234").unwrap(), [(2026, after)]);
+}
+
+#[test]
 fn a_key_file_is_private_and_refused_when_others_can_read_it() {
     let (dir, vault) = vault();
     vault.seal(&usual(), 2026, b"", &[]).unwrap();

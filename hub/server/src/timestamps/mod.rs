@@ -88,6 +88,7 @@ pub(crate) async fn run(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
 async fn round(hub: &Hub, rests: &mut Rests) {
     let Some(configuration) = hub.in_force.load_full() else { return };
     if configuration.document().content.timestamp_authorities.is_empty() {
+        hub.timestamps.state().failing_since = None;
         return;
     }
     let Some(note) = hub.witnessing.gatherer.settled(&configuration) else { return };

@@ -241,6 +241,24 @@ async fn too_few_witnesses_publish_nothing_and_keep_what_was_published() {
 }
 
 #[tokio::test]
+async fn cosigned_checkpoint_that_found_no_room_is_stored_when_there_is() {
+    let stage = Stage::new(2);
+    let log = stage.log("ours");
+    let gatherer = stage.gatherer(&log, "ours");
+    append(&log, "one").await;
+    // A folder in the place of the file.
+    let taken = log.published_dir().join("checkpoint.cosigned");
+    std::fs::create_dir(&taken).unwrap();
+    gatherer.round(&stage.configuration, &stage).await;
+    assert!(gatherer.warnings()[0].contains("cannot be stored"), "{:?}", gatherer.warnings());
+    std::fs::remove_dir(&taken).unwrap();
+    gatherer.round(&stage.configuration, &stage).await;
+    assert_eq!(gatherer.warnings(), Vec::<String>::new());
+    assert_eq!(published(&stage, &log), Some((1, NAMES.map(str::to_owned).to_vec())));
+    log.close().await;
+}
+
+#[tokio::test]
 async fn forked_log_is_refused_and_both_sides_hold_both_checkpoints() {
     let stage = Stage::new(2);
     let (ours, theirs) = (stage.log("ours"), stage.log("theirs"));
