@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use federation::agencies::REGISTER;
 use federation::operator::Operator;
 use federation::refused::{Recorded, error_body};
@@ -24,6 +25,16 @@ use tokio::sync::Notify;
 /// Long enough for a head to arrive on loopback.
 const ARRIVED: Duration = Duration::from_millis(500);
 
+/// A signed request of the register whose body comes when it is told to go.
+fn paused(stage: &Stage, path: &str, body: &str) -> (http::Request<Bytes>, Arc<Notify>) {
+    let mut request = rogue::request(Method::POST, REGISTER, path, body.to_owned()).unwrap();
+    let keys = stage.signing_keys(CONSUMER).unwrap();
+    rogue::sign_request(&mut request, &keys, &keys.parameters(stage.clock.now())).unwrap();
+    let go = Arc::new(Notify::new());
+    request.extensions_mut().insert(Pause(go.clone()));
+    (request, go)
+}
+
 #[tokio::test]
 async fn who_sends_a_body_slowly_is_judged_by_what_is_in_force_when_it_is_there() {
     let mut stage = Stage::lay_out().await.unwrap();
@@ -31,13 +42,7 @@ async fn who_sends_a_body_slowly_is_judged_by_what_is_in_force_when_it_is_there(
     stage.federation.start_hub(PROVIDER).await.unwrap();
     let grants = [stage::grant("files", FILES).unwrap(), stage::grant("again", FILES).unwrap()];
     for (withdrawn, status) in [(false, 200), (true, 500)] {
-        let mut request =
-            rogue::request(Method::POST, REGISTER, &format!("{FILES}/x"), "question").unwrap();
-        let keys = stage.signing_keys(CONSUMER).unwrap();
-        let parameters = keys.parameters(stage.clock.now());
-        rogue::sign_request(&mut request, &keys, &parameters).unwrap();
-        let go = Arc::new(Notify::new());
-        request.extensions_mut().insert(Pause(go.clone()));
+        let (request, go) = paused(&stage, &format!("{FILES}/x"), "question");
         let mut connection = stage.connect_as(CONSUMER).await.unwrap();
         let meanwhile = async {
             tokio::time::sleep(ARRIVED).await;
@@ -69,12 +74,7 @@ async fn a_body_on_its_way_while_the_configuration_changes_is_counted_once_and_p
     stage.federation.layout.edit_hub(PROVIDER, once).unwrap();
     stage.federation.start_central().await.unwrap();
     stage.federation.start_hub(PROVIDER).await.unwrap();
-    let mut request =
-        rogue::request(Method::POST, REGISTER, &format!("{FILES}/x"), "question").unwrap();
-    let keys = stage.signing_keys(CONSUMER).unwrap();
-    rogue::sign_request(&mut request, &keys, &keys.parameters(stage.clock.now())).unwrap();
-    let go = Arc::new(Notify::new());
-    request.extensions_mut().insert(Pause(go.clone()));
+    let (request, go) = paused(&stage, &format!("{FILES}/x"), "question");
     let mut connection = stage.connect_as(CONSUMER).await.unwrap();
     let meanwhile = async {
         tokio::time::sleep(ARRIVED).await;
@@ -109,12 +109,7 @@ async fn a_body_that_names_the_people_is_counted_once_though_the_grants_are_read
     });
     let stage = stage.await.unwrap();
     let people = serde_json::json!({"pinfls": ["31505850010011"]}).to_string();
-    let mut request =
-        rogue::request(Method::POST, REGISTER, &format!("{PEOPLE}/people"), people).unwrap();
-    let keys = stage.signing_keys(CONSUMER).unwrap();
-    rogue::sign_request(&mut request, &keys, &keys.parameters(stage.clock.now())).unwrap();
-    let go = Arc::new(Notify::new());
-    request.extensions_mut().insert(Pause(go.clone()));
+    let (request, go) = paused(&stage, &format!("{PEOPLE}/people"), &people);
     let mut connection = stage.connect_as(CONSUMER).await.unwrap();
     let meanwhile = async {
         tokio::time::sleep(ARRIVED).await;
